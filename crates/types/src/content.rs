@@ -44,7 +44,11 @@ pub fn verify(cid: &Cid, bytes: &[u8]) -> Result<(), VerifyError> {
         HASH_IDENTITY => bytes == hash.digest(),
         other => return Err(VerifyError::UnknownHash(other)),
     };
-    if same { Ok(()) } else { Err(VerifyError::Mismatch(*cid)) }
+    if same {
+        Ok(())
+    } else {
+        Err(VerifyError::Mismatch(*cid))
+    }
 }
 
 #[cfg(test)]
@@ -58,7 +62,10 @@ mod tests {
             assert_eq!(verify(&cid, b"rustle"), Ok(()));
             assert_eq!(verify(&cid, b"bustle"), Err(VerifyError::Mismatch(cid)));
         }
-        let md5 = Cid::new_v1(CODEC_RAW, multihash_codetable::Multihash::wrap(0xd5, &[0; 16]).unwrap());
+        let md5 = Cid::new_v1(
+            CODEC_RAW,
+            multihash_codetable::Multihash::wrap(0xd5, &[0; 16]).unwrap(),
+        );
         assert_eq!(verify(&md5, b""), Err(VerifyError::UnknownHash(0xd5)));
     }
 }

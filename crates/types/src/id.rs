@@ -189,7 +189,9 @@ mod tests {
 
     #[test]
     fn a_file_cid_is_refused_with_the_reason() {
-        let error = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG".parse::<BlockId>().unwrap_err();
+        let error = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG"
+            .parse::<BlockId>()
+            .unwrap_err();
         assert!(matches!(error, IdError::NotABlock(_)), "{error}");
         assert!(matches!("bafyrei".parse::<ChainId>(), Err(IdError::NotACid(_))));
     }

@@ -13,6 +13,7 @@
 //! assert_eq!(now.uptime - Uptime::ZERO, std::time::Duration::from_secs(60));
 //! ```
 
+mod connection;
 pub mod content;
 mod id;
 pub mod limits;
@@ -22,6 +23,7 @@ mod topic;
 mod verdict;
 
 pub use cid::Cid;
+pub use connection::{ConnectionId, Direction};
 pub use id::{Author, BlockId, ChainId, IdError};
 pub use libp2p_identity::PeerId;
 pub use machine::{Machine, Outbox};

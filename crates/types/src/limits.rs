@@ -60,8 +60,23 @@ pub const INVITATION_ADDRESSES_MAX: usize = 4;
 /// Longest invitation text.
 pub const INVITATION_CHARS_MAX: usize = 4096;
 
-const _: () = assert!(BLOCK_BYTES_MAX <= CONTENT_BLOCK_BYTES_MAX, "a chain's block is a content block");
-const _: () = assert!(BLOCK_BYTES_MAX < SYNC_FRAME_BYTES_MAX, "each block fits a sync frame");
-const _: () = assert!(BLOCK_BYTES_MAX < JOIN_FRAME_BYTES_MAX, "the genesis block fits a join frame");
-const _: () = assert!(ANNOUNCED_BLOCK_BYTES_MAX + 4096 < GOSSIP_MESSAGE_BYTES_MAX, "an announcement fits a message");
-const _: () = assert!(CONTENT_BLOCK_BYTES_MAX < BITSWAP_MESSAGE_BYTES_MAX, "each content block fits a message");
+const _: () = assert!(
+    BLOCK_BYTES_MAX <= CONTENT_BLOCK_BYTES_MAX,
+    "a chain's block is a content block"
+);
+const _: () = assert!(
+    BLOCK_BYTES_MAX < SYNC_FRAME_BYTES_MAX,
+    "each block fits a sync frame"
+);
+const _: () = assert!(
+    BLOCK_BYTES_MAX < JOIN_FRAME_BYTES_MAX,
+    "the genesis block fits a join frame"
+);
+const _: () = assert!(
+    ANNOUNCED_BLOCK_BYTES_MAX + 4096 < GOSSIP_MESSAGE_BYTES_MAX,
+    "an announcement fits a message"
+);
+const _: () = assert!(
+    CONTENT_BLOCK_BYTES_MAX < BITSWAP_MESSAGE_BYTES_MAX,
+    "each content block fits a message"
+);

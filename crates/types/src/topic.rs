@@ -57,7 +57,11 @@ impl FromStr for NetworkName {
 
     fn from_str(text: &str) -> Result<Self, TopicError> {
         let fits = (1..=NETWORK_NAME_BYTES_MAX).contains(&text.len());
-        if fits && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+        if fits
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        {
             Ok(Self(text.to_owned()))
         } else {
             Err(TopicError::BadNetwork(text.chars().take(80).collect()))
@@ -118,6 +122,9 @@ mod tests {
     fn topics_of_two_networks_differ() {
         let chain = ChainId::of_genesis(BlockId::of(b"genesis"));
         let other: NetworkName = "other".parse().unwrap();
-        assert_ne!(NetworkName::default().chain_topic(&chain), other.chain_topic(&chain));
+        assert_ne!(
+            NetworkName::default().chain_topic(&chain),
+            other.chain_topic(&chain)
+        );
     }
 }
