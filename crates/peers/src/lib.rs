@@ -1,1 +1,34 @@
-//! To be written.
+//! Whom do we know, dial, greet, ping and drop?
+//!
+//! [`Manager`] is a machine: connections and frames come in as facts, dials, frames and closings go out as decisions.
+//! It reads no clock and opens no socket, so hours of peer life run in a test within milliseconds.
+//!
+//! ```
+//! use rustle_peers::{Config, Input, Manager, Output};
+//! use rustle_types::{ConnectionId, Direction, Machine, Now, PeerId};
+//! use rustle_wire::{Control, Versions};
+//!
+//! let remote: PeerId = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp".parse().unwrap();
+//! let mut manager = Manager::new(Config::new("12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu".parse().unwrap()), 7);
+//! let connection = ConnectionId(1);
+//! let address = "/ip4/127.0.0.1/tcp/4001".parse().unwrap();
+//! manager.handle(Now::default(), Input::Connected { connection, peer: remote, direction: Direction::Outbound, address, request: None });
+//! manager.handle(Now::default(), Input::ControlOpened { connection });
+//!
+//! // The dialer speaks first.
+//! let Some(Output::Send { message: Control::Hello(hello), .. }) = manager.poll_output() else { panic!() };
+//! assert_eq!(hello.versions, Versions::ours());
+//! ```
+
+mod book;
+mod config;
+mod connection;
+mod event;
+mod manager;
+mod view;
+
+pub use book::{KNOWN_PEERS_MAX, KnownPeer, RecordError};
+pub use config::Config;
+pub use event::{ConnectError, Input, Output};
+pub use manager::{CONNECTS_MAX, Manager};
+pub use view::{Class, PeerView};

@@ -1,0 +1,724 @@
+//! The peer manager: one machine for all connections of a node.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use rustle_types::{ConnectionId, Direction, Machine, Multiaddr, Now, Outbox, PeerId, Timestamp, Uptime};
+use rustle_wire::{Control, Disconnect, DisconnectReason, Hello, Versions};
+
+use crate::book::{Book, back_off};
+use crate::connection::{Connection, Due, Phase};
+use crate::{Config, ConnectError, Input, KnownPeer, Output, PeerView};
+
+/// Requests for a connection that may wait at once.
+pub const CONNECTS_MAX: usize = 64;
+/// How long the answer to such a request may take; dial and handshake have deadlines of their own below it.
+const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(25);
+/// Longest back-off of a boot address.
+const BOOT_BACK_OFF_MAX: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Decides about all peers of a node.
+#[derive(Debug)]
+pub struct Manager {
+    config: Config,
+    rng: StdRng,
+    /// Recognises connections to ourselves.
+    nonce: u64,
+    connections: BTreeMap<ConnectionId, Connection>,
+    /// When each connection wants attention; entries that came too early are put back.
+    timers: BTreeSet<(Uptime, ConnectionId)>,
+    dials: BTreeMap<u64, Dial>,
+    next_dial: u64,
+    connects: BTreeMap<u64, Wanted>,
+    boot: Vec<Boot>,
+    book: Book,
+    listening: Vec<Multiaddr>,
+    /// When the next peer or boot address may be dialled again.
+    wake: Option<Uptime>,
+    outbox: Outbox<Output>,
+}
+
+/// Why a dial was started.
+#[derive(Debug)]
+enum Dial {
+    Connect(u64),
+    Boot(usize),
+    Known(PeerId),
+}
+
+#[derive(Debug)]
+struct Wanted {
+    address: Multiaddr,
+    deadline: Uptime,
+}
+
+/// A boot address: dialled whenever no connection came from it.
+#[derive(Debug)]
+struct Boot {
+    address: Multiaddr,
+    failures: u32,
+    ready: Uptime,
+    /// Dialling, or connected through this connection.
+    busy: bool,
+    connection: Option<ConnectionId>,
+}
+
+// === impl Manager ===
+
+impl Manager {
+    /// A manager that knows nobody; `seed` gives its nonces and jitter and must not be known to peers.
+    pub fn new(config: Config, seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let boot = config.bootstrap.iter().map(|address| Boot {
+            address: address.clone(),
+            failures: 0,
+            ready: Uptime::ZERO,
+            busy: false,
+            connection: None,
+        });
+        Self {
+            nonce: rng.random(),
+            boot: boot.collect(),
+            rng,
+            config,
+            connections: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            dials: BTreeMap::new(),
+            next_dial: 1,
+            connects: BTreeMap::new(),
+            book: Book::default(),
+            listening: Vec::new(),
+            wake: Some(Uptime::ZERO),
+            outbox: Outbox::default(),
+        }
+    }
+
+    /// Adds what was known before a restart.
+    pub fn restore(&mut self, known: impl IntoIterator<Item = KnownPeer>) {
+        for peer in known {
+            self.book.learn(peer);
+        }
+    }
+
+    /// Every connection, as people are shown it.
+    pub fn views(&self) -> impl Iterator<Item = PeerView> {
+        self.connections.iter().map(|(id, connection)| PeerView {
+            connection: *id,
+            peer: connection.peer,
+            direction: connection.direction,
+            address: connection.address.clone(),
+            class: connection.class(),
+            since: connection.since,
+            hello: match &connection.phase {
+                Phase::Ready(hello) => Some((**hello).clone()),
+                _ => None,
+            },
+            round_trip: connection.round_trip,
+        })
+    }
+
+    /// Whether a peer has a handshaken connection.
+    pub fn is_up(&self, peer: &PeerId) -> bool {
+        self.ready_connections(peer).next().is_some()
+    }
+
+    /// How many peers have a handshaken connection.
+    pub fn peers_up(&self) -> usize {
+        let ready = self
+            .connections
+            .values()
+            .filter(|connection| connection.is_ready());
+        ready
+            .map(|connection| connection.peer)
+            .collect::<BTreeSet<_>>()
+            .len()
+    }
+
+    /// Where a peer was reached or may be found.
+    pub fn addresses(&self, peer: &PeerId) -> &[Multiaddr] {
+        self.book.peer(peer).map_or(&[], |known| &known.addresses)
+    }
+
+    fn ready_connections(&self, peer: &PeerId) -> impl Iterator<Item = ConnectionId> {
+        let peer = *peer;
+        let ready = self
+            .connections
+            .iter()
+            .filter(move |(_, one)| one.peer == peer && one.is_ready());
+        ready.map(|(id, _)| *id)
+    }
+
+    fn hello(&self, now: Now, observed: &Multiaddr) -> Hello {
+        Hello {
+            versions: Versions::ours(),
+            network: self.config.network.clone(),
+            services: self.config.services,
+            user_agent: self.config.user_agent.clone(),
+            software_version: self.config.software_version.clone(),
+            time: now.wall,
+            nonce: self.nonce,
+            listen_addresses: self.listening.clone(),
+            observed_address: Some(observed.clone()),
+        }
+    }
+
+    // --- dialling
+
+    fn dial(&mut self, why: Dial, peer: Option<PeerId>, addresses: Vec<Multiaddr>) {
+        let request = self.next_dial;
+        self.next_dial += 1;
+        self.dials.insert(request, why);
+        self.outbox.push(Output::Dial {
+            request,
+            peer,
+            addresses,
+        });
+    }
+
+    fn on_connect(&mut self, now: Now, request: u64, address: Multiaddr) {
+        if CONNECTS_MAX <= self.connects.len() {
+            self.outbox.push(Output::Connect {
+                request,
+                result: Err(ConnectError::Busy),
+            });
+            return;
+        }
+        let peer = peer_in(&address);
+        if let Some(peer) = peer.filter(|peer| self.is_up(peer)) {
+            self.outbox.push(Output::Connect {
+                request,
+                result: Ok(peer),
+            });
+            return;
+        }
+        if peer == Some(self.config.local) || self.listening.contains(&address) {
+            let result = Err(ConnectError::SelfConnection { address });
+            self.outbox.push(Output::Connect { request, result });
+            return;
+        }
+        let deadline = now.uptime + CONNECT_TIMEOUT;
+        self.connects.insert(
+            request,
+            Wanted {
+                address: address.clone(),
+                deadline,
+            },
+        );
+        self.dial(Dial::Connect(request), peer, vec![address]);
+    }
+
+    fn on_dial_failed(&mut self, now: Now, request: u64, error: String) {
+        match self.dials.remove(&request) {
+            Some(Dial::Connect(connect)) => self.answer(connect, |address| {
+                Err(ConnectError::Unreachable { address, error })
+            }),
+            Some(Dial::Boot(index)) => self.on_boot_lost(now, index),
+            Some(Dial::Known(peer)) => self.book.on_failed(peer, now.uptime, &mut self.rng),
+            None => {}
+        }
+    }
+
+    fn on_boot_lost(&mut self, now: Now, index: usize) {
+        if let Some(boot) = self.boot.get_mut(index) {
+            boot.busy = false;
+            boot.connection = None;
+            boot.ready = now.uptime + back_off(boot.failures, BOOT_BACK_OFF_MAX, &mut self.rng);
+            boot.failures = boot.failures.saturating_add(1);
+        }
+    }
+
+    /// Dials boot addresses that are not connected, peers that the node needs, and while it has few peers any it knows.
+    fn fill(&mut self, now: Now) {
+        for index in 0..self.boot.len() {
+            let boot = &mut self.boot[index];
+            let expected = peer_in(&boot.address);
+            if boot.busy || now.uptime < boot.ready {
+                continue;
+            }
+            let address = boot.address.clone();
+            if expected.is_some_and(|peer| peer == self.config.local || self.is_up(&peer)) {
+                continue;
+            }
+            self.boot[index].busy = true;
+            self.dial(Dial::Boot(index), expected, vec![address]);
+        }
+        let dialling = self
+            .dials
+            .values()
+            .filter(|dial| matches!(dial, Dial::Known(_)))
+            .count();
+        let mut room = self.config.peers_low.saturating_sub(self.peers_up() + dialling);
+        for (peer, wanted) in self.book.candidates(now.uptime) {
+            if self.is_known_connected(&peer) || peer == self.config.local {
+                continue;
+            }
+            if !wanted {
+                if room == 0 {
+                    continue;
+                }
+                room -= 1;
+            }
+            if let Some(addresses) = self.book.start_dial(peer) {
+                self.dial(Dial::Known(peer), Some(peer), addresses);
+            }
+        }
+        let boot = self
+            .boot
+            .iter()
+            .filter(|boot| !boot.busy && now.uptime < boot.ready);
+        let boot = boot.map(|boot| boot.ready).min();
+        self.wake = [boot, self.book.next_ready(now.uptime)]
+            .into_iter()
+            .flatten()
+            .min();
+    }
+
+    fn is_known_connected(&self, peer: &PeerId) -> bool {
+        self.connections
+            .values()
+            .any(|connection| connection.peer == *peer)
+    }
+
+    /// Answers a request for a connection, if it still waits.
+    fn answer(&mut self, request: u64, result: impl FnOnce(Multiaddr) -> Result<PeerId, ConnectError>) {
+        if let Some(wanted) = self.connects.remove(&request) {
+            self.outbox.push(Output::Connect {
+                request,
+                result: result(wanted.address),
+            });
+        }
+    }
+
+    /// Answers the request that led to a connection.
+    fn answer_for(
+        &mut self,
+        id: ConnectionId,
+        result: impl FnOnce(Multiaddr) -> Result<PeerId, ConnectError>,
+    ) {
+        let request = self
+            .connections
+            .get_mut(&id)
+            .and_then(|connection| connection.request.take());
+        if let Some(request) = request {
+            self.answer(request, result);
+        }
+    }
+
+    // --- connections
+
+    fn on_connected(&mut self, now: Now, id: ConnectionId, connection: Connection, dial: Option<u64>) {
+        let peer = connection.peer;
+        let mut connection = connection;
+        match dial.and_then(|dial| self.dials.remove(&dial)) {
+            Some(Dial::Connect(request)) => connection.request = Some(request),
+            Some(Dial::Boot(index)) => {
+                if let Some(boot) = self.boot.get_mut(index) {
+                    boot.connection = Some(id);
+                }
+            }
+            Some(Dial::Known(other)) if other != peer => {
+                self.book.on_failed(other, now.uptime, &mut self.rng);
+            }
+            Some(Dial::Known(_)) | None => {}
+        }
+        self.connections.insert(id, connection);
+        self.arm(id);
+        if peer == self.config.local {
+            self.answer_for(id, |address| Err(ConnectError::SelfConnection { address }));
+            self.close(id, Some(Disconnect::because(DisconnectReason::SelfConnection)));
+        }
+    }
+
+    fn on_disconnected(&mut self, now: Now, id: ConnectionId) {
+        self.answer_for(id, |_| Err(ConnectError::Refused(DisconnectReason::Unspecified)));
+        let Some(connection) = self.connections.remove(&id) else {
+            return;
+        };
+        if let Some(deadline) = connection.deadline(&self.config) {
+            self.timers.remove(&(deadline, id));
+        }
+        let peer = connection.peer;
+        if let Some(index) = self.boot.iter().position(|boot| boot.connection == Some(id)) {
+            self.on_boot_lost(now, index);
+        }
+        if connection.is_ready() && !self.is_up(&peer) {
+            self.outbox.push(Output::Down { peer });
+        }
+        if !self.is_known_connected(&peer) {
+            self.book.on_failed(peer, now.uptime, &mut self.rng);
+        }
+    }
+
+    fn on_control_opened(&mut self, now: Now, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        if !matches!(connection.phase, Phase::Opening) {
+            return;
+        }
+        connection.phase = Phase::AwaitAck;
+        let address = connection.address.clone();
+        let message = Control::Hello(self.hello(now, &address));
+        self.outbox.push(Output::Send {
+            connection: id,
+            message,
+        });
+    }
+
+    fn on_unsupported(&mut self, now: Now, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        if matches!(connection.phase, Phase::Opening | Phase::AwaitHello) {
+            connection.phase = Phase::Foreign;
+            let peer = connection.peer;
+            self.book.on_reached(peer, None, now.wall);
+            self.outbox.push(Output::Foreign { peer });
+            self.answer_for(id, |_| Ok(peer));
+        }
+    }
+
+    fn on_control(&mut self, now: Now, id: ConnectionId, message: Control) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        connection.on_activity(now.uptime);
+        match (&connection.phase, message) {
+            (Phase::Closing | Phase::Foreign, _) => {}
+            (Phase::AwaitHello, Control::Hello(hello)) => self.on_greeting(now, id, hello, true),
+            (Phase::AwaitAck, Control::HelloAck(hello)) => self.on_greeting(now, id, hello, false),
+            (Phase::Ready(_), Control::PingRequest { nonce }) => {
+                let message = Control::PingResponse { nonce };
+                self.outbox.push(Output::Send {
+                    connection: id,
+                    message,
+                });
+            }
+            (Phase::Ready(_), Control::PingResponse { nonce }) => {
+                connection.on_pong(now.uptime, nonce);
+                self.arm(id);
+            }
+            (_, Control::Disconnect(goodbye)) => self.on_goodbye(now, id, &goodbye),
+            (Phase::Opening | Phase::AwaitAck | Phase::AwaitHello, _) => {
+                self.fault(id, "a message before the handshake was complete");
+            }
+            (Phase::Ready(_), _) => self.fault(id, "a second hello"),
+        }
+    }
+
+    /// Takes the peer's `Hello` or `HelloAck`; the acceptor answers before anything else is said.
+    fn on_greeting(&mut self, now: Now, id: ConnectionId, hello: Hello, answer: bool) {
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
+        let (peer, address) = (connection.peer, connection.address.clone());
+        if hello.nonce == self.nonce {
+            self.answer_for(id, |address| Err(ConnectError::SelfConnection { address }));
+            self.close(id, Some(Disconnect::because(DisconnectReason::SelfConnection)));
+            return;
+        }
+        if let Err((reason, error)) = self.compatible(&hello) {
+            self.book.on_incompatible(peer, now.uptime);
+            self.back_off_boot(now, id);
+            self.answer_for(id, |_| Err(error));
+            let goodbye = Disconnect {
+                reason,
+                network: Some(self.config.network.clone()),
+                versions: Some(Versions::ours()),
+            };
+            self.close(id, Some(goodbye));
+            return;
+        }
+        if answer {
+            let message = Control::HelloAck(self.hello(now, &address));
+            self.outbox.push(Output::Send {
+                connection: id,
+                message,
+            });
+        }
+        self.on_ready(now, id, hello);
+    }
+
+    fn compatible(&self, hello: &Hello) -> Result<(), (DisconnectReason, ConnectError)> {
+        if hello.network != self.config.network {
+            let (theirs, ours) = (hello.network.clone(), self.config.network.clone());
+            return Err((
+                DisconnectReason::Network,
+                ConnectError::OtherNetwork { theirs, ours },
+            ));
+        }
+        if hello.versions.common(Versions::ours()).is_none() {
+            let (theirs, ours) = (hello.versions, Versions::ours());
+            return Err((
+                DisconnectReason::Version,
+                ConnectError::OtherVersion { theirs, ours },
+            ));
+        }
+        Ok(())
+    }
+
+    fn on_ready(&mut self, now: Now, id: ConnectionId, hello: Hello) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let (peer, direction, address) = (connection.peer, connection.direction, connection.address.clone());
+        let first = !self.is_up(&peer);
+        self.book.learn(KnownPeer {
+            peer,
+            addresses: hello.listen_addresses.clone(),
+            seen: now.wall,
+            wanted: false,
+        });
+        let reached = (direction == Direction::Outbound).then_some(address);
+        self.book.on_reached(peer, reached, now.wall);
+        self.outbox.push(Output::Persist(self.book.persist(&peer)));
+        for boot in self.boot.iter_mut().filter(|boot| boot.connection == Some(id)) {
+            boot.failures = 0;
+        }
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.phase = Phase::Ready(Box::new(hello.clone()));
+        }
+        self.arm(id);
+        self.outbox.push(Output::Admit { connection: id });
+        if first {
+            self.outbox.push(Output::Up {
+                peer,
+                hello: Box::new(hello),
+            });
+        } else {
+            self.close_duplicate(peer, id);
+        }
+        self.answer_for(id, |_| Ok(peer));
+    }
+
+    /// Both ends dialled at once, or the peer came back before we noticed that it had gone: one connection must stay, and
+    /// both ends must choose the same. Of two directions the one dialled by the lower peer id stays, else the newer.
+    fn close_duplicate(&mut self, peer: PeerId, newest: ConnectionId) {
+        let kept_direction = if self.config.local < peer {
+            Direction::Outbound
+        } else {
+            Direction::Inbound
+        };
+        let ready: Vec<ConnectionId> = self.ready_connections(&peer).collect();
+        let of_kept = ready
+            .iter()
+            .filter(|id| self.connections[*id].direction == kept_direction)
+            .max()
+            .copied();
+        let kept = of_kept.unwrap_or(newest);
+        for id in ready.into_iter().filter(|id| *id != kept) {
+            self.close(id, Some(Disconnect::because(DisconnectReason::Unspecified)));
+        }
+    }
+
+    fn on_goodbye(&mut self, now: Now, id: ConnectionId, goodbye: &Disconnect) {
+        let Some(peer) = self.connections.get(&id).map(|connection| connection.peer) else {
+            return;
+        };
+        let ours = self.config.network.clone();
+        let error = match (goodbye.reason, &goodbye.network, goodbye.versions) {
+            (DisconnectReason::Network, Some(theirs), _) => Some(ConnectError::OtherNetwork {
+                theirs: theirs.clone(),
+                ours,
+            }),
+            (DisconnectReason::Version, _, Some(theirs)) => Some(ConnectError::OtherVersion {
+                theirs,
+                ours: Versions::ours(),
+            }),
+            (DisconnectReason::SelfConnection, ..) => None,
+            (reason, ..) => Some(ConnectError::Refused(reason)),
+        };
+        if matches!(
+            goodbye.reason,
+            DisconnectReason::Network | DisconnectReason::Version
+        ) {
+            self.book.on_incompatible(peer, now.uptime);
+            self.back_off_boot(now, id);
+        }
+        self.answer_for(id, |address| {
+            Err(error.unwrap_or(ConnectError::SelfConnection { address }))
+        });
+        self.close(id, None);
+    }
+
+    /// A boot node of another network is not asked again every second.
+    fn back_off_boot(&mut self, now: Now, id: ConnectionId) {
+        if let Some(boot) = self.boot.iter_mut().find(|boot| boot.connection == Some(id)) {
+            boot.failures = 10;
+            boot.ready = now.uptime + BOOT_BACK_OFF_MAX;
+        }
+    }
+
+    fn fault(&mut self, id: ConnectionId, fault: &'static str) {
+        if let Some(peer) = self.connections.get(&id).map(|connection| connection.peer) {
+            self.outbox.push(Output::Fault { peer, fault });
+            self.answer_for(id, |_| Err(ConnectError::Refused(DisconnectReason::Protocol)));
+            self.close(id, Some(Disconnect::because(DisconnectReason::Protocol)));
+        }
+    }
+
+    /// Decides to close; the connection stays known, as closing, until the network says that it is gone.
+    fn close(&mut self, id: ConnectionId, goodbye: Option<Disconnect>) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let (was_ready, peer) = (connection.is_ready(), connection.peer);
+        if matches!(connection.phase, Phase::Closing) {
+            return;
+        }
+        connection.phase = Phase::Closing;
+        self.outbox.push(Output::Close {
+            connection: id,
+            goodbye,
+        });
+        if was_ready && !self.is_up(&peer) {
+            self.outbox.push(Output::Down { peer });
+        }
+    }
+
+    fn on_control_broken(&mut self, id: ConnectionId) {
+        let phase = self.connections.get(&id).map(|connection| &connection.phase);
+        if matches!(
+            phase,
+            Some(Phase::Opening | Phase::AwaitAck | Phase::AwaitHello | Phase::Ready(_))
+        ) {
+            self.answer_for(id, |_| Err(ConnectError::Refused(DisconnectReason::Unspecified)));
+            self.close(id, None);
+        }
+    }
+
+    // --- time
+
+    /// Puts a connection's deadline into the timer table.
+    fn arm(&mut self, id: ConnectionId) {
+        if let Some(deadline) = self
+            .connections
+            .get(&id)
+            .and_then(|one| one.deadline(&self.config))
+        {
+            self.timers.insert((deadline, id));
+        }
+    }
+
+    fn on_due(&mut self, now: Uptime, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        match connection.due(now, &self.config) {
+            Due::Nothing => {}
+            Due::Ping => {
+                let nonce = self.rng.random();
+                connection.on_ping_sent(now, nonce);
+                let message = Control::PingRequest { nonce };
+                self.outbox.push(Output::Send {
+                    connection: id,
+                    message,
+                });
+            }
+            Due::Dead => self.close(id, Some(Disconnect::because(DisconnectReason::Timeout))),
+            Due::Late => {
+                self.answer_for(id, |_| Err(ConnectError::Timeout));
+                self.close(id, Some(Disconnect::because(DisconnectReason::Timeout)));
+            }
+        }
+        self.arm(id);
+    }
+
+    fn on_learned(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, wanted: bool) {
+        if peer == self.config.local {
+            return;
+        }
+        let seen = Timestamp::default();
+        let forgotten = self.book.learn(KnownPeer {
+            peer,
+            addresses,
+            seen,
+            wanted,
+        });
+        let mut batch = self.book.persist(&peer);
+        if let Some(forgotten) = forgotten {
+            batch.delete(rustle_store::Table::Peers, forgotten.to_bytes());
+        }
+        self.outbox.push(Output::Persist(batch));
+    }
+}
+
+impl Machine for Manager {
+    type Input = Input;
+    type Output = Output;
+
+    fn handle(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Connected {
+                connection,
+                peer,
+                direction,
+                address,
+                request,
+            } => {
+                let fresh = Connection::new(now.uptime, peer, direction, address, None);
+                self.on_connected(now, connection, fresh, request);
+            }
+            Input::ControlOpened { connection } => self.on_control_opened(now, connection),
+            Input::ControlUnsupported { connection } => self.on_unsupported(now, connection),
+            Input::Control { connection, message } => self.on_control(now, connection, message),
+            Input::ControlBroken { connection } => self.on_control_broken(connection),
+            Input::Activity { connection } => {
+                if let Some(connection) = self.connections.get_mut(&connection) {
+                    connection.on_activity(now.uptime);
+                }
+            }
+            Input::Disconnected { connection } => self.on_disconnected(now, connection),
+            Input::DialFailed { request, error } => self.on_dial_failed(now, request, error),
+            Input::Connect { request, address } => self.on_connect(now, request, address),
+            Input::Learned {
+                peer,
+                addresses,
+                wanted,
+            } => self.on_learned(peer, addresses, wanted),
+            Input::Listening { addresses } => self.listening = addresses,
+        }
+        self.fill(now);
+    }
+
+    fn on_deadline(&mut self, now: Now) {
+        while let Some((deadline, id)) = self.timers.first().copied() {
+            if now.uptime < deadline {
+                break;
+            }
+            self.timers.pop_first();
+            self.on_due(now.uptime, id);
+        }
+        let late = self
+            .connects
+            .iter()
+            .filter(|(_, wanted)| wanted.deadline <= now.uptime);
+        let late: Vec<u64> = late.map(|(request, _)| *request).collect();
+        for request in late {
+            self.answer(request, |_| Err(ConnectError::Timeout));
+        }
+        self.fill(now);
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.outbox.pop()
+    }
+
+    fn next_deadline(&self) -> Option<Uptime> {
+        let timer = self.timers.first().map(|(deadline, _)| *deadline);
+        let connect = self.connects.values().map(|wanted| wanted.deadline).min();
+        [timer, connect, self.wake].into_iter().flatten().min()
+    }
+}
+
+/// The peer id at the end of an address.
+fn peer_in(address: &Multiaddr) -> Option<PeerId> {
+    // The text form avoids naming the protocol enum of the address crate.
+    let text = address.to_string();
+    text.rsplit_once("/p2p/").and_then(|(_, peer)| peer.parse().ok())
+}
+
+#[cfg(test)]
+#[path = "manager_tests.rs"]
+mod tests;
