@@ -7,6 +7,7 @@ use rustle_types::NetworkName;
 
 use super::*;
 use crate::Class;
+use rustle_types::Direction;
 
 const ALICE: &str = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
 const BOB: &str = "12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu";

@@ -1,0 +1,153 @@
+//! Whom to dial, and what to tell whoever asked for it.
+
+use rustle_types::{ConnectionId, Multiaddr, Now, PeerId};
+
+use super::{BOOT_BACK_OFF_MAX, CONNECT_TIMEOUT, CONNECTS_MAX, Dial, Manager, Wanted, peer_in};
+use crate::book::back_off;
+use crate::{ConnectError, Output};
+
+impl Manager {
+    pub(super) fn dial(&mut self, why: Dial, peer: Option<PeerId>, addresses: Vec<Multiaddr>) {
+        let request = self.next_dial;
+        self.next_dial += 1;
+        self.dials.insert(request, why);
+        self.outbox.push(Output::Dial {
+            request,
+            peer,
+            addresses,
+        });
+    }
+
+    pub(super) fn on_connect(&mut self, now: Now, request: u64, address: Multiaddr) {
+        if CONNECTS_MAX <= self.connects.len() {
+            self.outbox.push(Output::Connect {
+                request,
+                result: Err(ConnectError::Busy),
+            });
+            return;
+        }
+        let peer = peer_in(&address);
+        if let Some(peer) = peer.filter(|peer| self.is_up(peer)) {
+            self.outbox.push(Output::Connect {
+                request,
+                result: Ok(peer),
+            });
+            return;
+        }
+        if peer == Some(self.config.local) || self.listening.contains(&address) {
+            let result = Err(ConnectError::SelfConnection { address });
+            self.outbox.push(Output::Connect { request, result });
+            return;
+        }
+        let deadline = now.uptime + CONNECT_TIMEOUT;
+        self.connects.insert(
+            request,
+            Wanted {
+                address: address.clone(),
+                deadline,
+            },
+        );
+        self.dial(Dial::Connect(request), peer, vec![address]);
+    }
+
+    pub(super) fn on_dial_failed(&mut self, now: Now, request: u64, error: String) {
+        match self.dials.remove(&request) {
+            Some(Dial::Connect(connect)) => self.answer(connect, |address| {
+                Err(ConnectError::Unreachable { address, error })
+            }),
+            Some(Dial::Boot(index)) => self.on_boot_lost(now, index),
+            Some(Dial::Known(peer)) => self.book.on_failed(peer, now.uptime, &mut self.rng),
+            None => {}
+        }
+    }
+
+    pub(super) fn on_boot_lost(&mut self, now: Now, index: usize) {
+        if let Some(boot) = self.boot.get_mut(index) {
+            boot.busy = false;
+            boot.connection = None;
+            boot.ready = now.uptime + back_off(boot.failures, BOOT_BACK_OFF_MAX, &mut self.rng);
+            boot.failures = boot.failures.saturating_add(1);
+        }
+    }
+
+    /// Dials boot addresses that are not connected, peers that the node needs, and while it has few peers any it knows.
+    pub(super) fn fill(&mut self, now: Now) {
+        for index in 0..self.boot.len() {
+            let boot = &mut self.boot[index];
+            let expected = peer_in(&boot.address);
+            if boot.busy || now.uptime < boot.ready {
+                continue;
+            }
+            let address = boot.address.clone();
+            if expected.is_some_and(|peer| peer == self.config.local || self.is_up(&peer)) {
+                continue;
+            }
+            self.boot[index].busy = true;
+            self.dial(Dial::Boot(index), expected, vec![address]);
+        }
+        let dialling = self
+            .dials
+            .values()
+            .filter(|dial| matches!(dial, Dial::Known(_)))
+            .count();
+        let mut room = self.config.peers_low.saturating_sub(self.peers_up() + dialling);
+        for (peer, wanted) in self.book.candidates(now.uptime) {
+            if self.is_known_connected(&peer) || peer == self.config.local {
+                continue;
+            }
+            if !wanted {
+                if room == 0 {
+                    continue;
+                }
+                room -= 1;
+            }
+            if let Some(addresses) = self.book.start_dial(peer) {
+                self.dial(Dial::Known(peer), Some(peer), addresses);
+            }
+        }
+        let boot = self
+            .boot
+            .iter()
+            .filter(|boot| !boot.busy && now.uptime < boot.ready);
+        let boot = boot.map(|boot| boot.ready).min();
+        self.wake = [boot, self.book.next_ready(now.uptime)]
+            .into_iter()
+            .flatten()
+            .min();
+    }
+
+    pub(super) fn is_known_connected(&self, peer: &PeerId) -> bool {
+        self.connections
+            .values()
+            .any(|connection| connection.peer == *peer)
+    }
+
+    /// Answers a request for a connection, if it still waits.
+    pub(super) fn answer(
+        &mut self,
+        request: u64,
+        result: impl FnOnce(Multiaddr) -> Result<PeerId, ConnectError>,
+    ) {
+        if let Some(wanted) = self.connects.remove(&request) {
+            self.outbox.push(Output::Connect {
+                request,
+                result: result(wanted.address),
+            });
+        }
+    }
+
+    /// Answers the request that led to a connection.
+    pub(super) fn answer_for(
+        &mut self,
+        id: ConnectionId,
+        result: impl FnOnce(Multiaddr) -> Result<PeerId, ConnectError>,
+    ) {
+        let request = self
+            .connections
+            .get_mut(&id)
+            .and_then(|connection| connection.request.take());
+        if let Some(request) = request {
+            self.answer(request, result);
+        }
+    }
+}
