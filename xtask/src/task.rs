@@ -1,0 +1,188 @@
+//! Which task does the command line ask for?
+//!
+//! Read by hand, so that xtask builds in seconds: a parser crate would cost more than all tasks together.
+
+use std::ffi::OsString;
+use std::fmt;
+
+/// What `cargo xtask help` prints.
+pub(crate) const HELP: &str = "\
+cargo xtask TASK
+
+  demo [--file PATH] [--keep]     build everything, then show three nodes that share a file and a chain
+  test                            run all tests
+  bench [--quick] [--json PATH]   measure, and write the figures to PATH if asked
+  ci                              everything that a submission must pass
+  tidy                            check layers, manifests, sizes, documents and texts
+  codegen [--check]               generate Rust from proto/, or say what is stale
+  fmt                             format all crates
+  help                            print this
+
+Builds go to $CARGO_TARGET_DIR, or to rustle/target in the user's cache folder.
+";
+
+const CODEGEN_FLAGS: &[Flag] = &[Flag::alone("--check")];
+const DEMO_FLAGS: &[Flag] = &[Flag::with_value("--file"), Flag::alone("--keep")];
+const BENCH_FLAGS: &[Flag] = &[Flag::alone("--quick"), Flag::with_value("--json")];
+
+/// A task with what it was told.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    Help,
+    Fmt,
+    Tidy,
+    Test,
+    Ci,
+    Codegen { check: bool },
+    Demo { arguments: Vec<OsString> },
+    Bench { arguments: Vec<OsString> },
+}
+
+/// A command line that names no task, or a task with a flag that it does not have.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct UsageError(String);
+
+impl Task {
+    /// Reads the words behind `cargo xtask`.
+    pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, UsageError> {
+        let mut words = words.into_iter();
+        let Some(name) = words.next() else {
+            return Ok(Self::Help);
+        };
+        let rest: Vec<OsString> = words.collect();
+        let name = name.to_string_lossy();
+        let form = match name.as_ref() {
+            "help" | "--help" | "-h" => Form::bare(|_| Self::Help),
+            "fmt" => Form::bare(|_| Self::Fmt),
+            "tidy" => Form::bare(|_| Self::Tidy),
+            "test" => Form::bare(|_| Self::Test),
+            "ci" => Form::bare(|_| Self::Ci),
+            "codegen" => Form {
+                flags: CODEGEN_FLAGS,
+                task: |words| Self::Codegen {
+                    check: !words.is_empty(),
+                },
+            },
+            "demo" => Form {
+                flags: DEMO_FLAGS,
+                task: |arguments| Self::Demo { arguments },
+            },
+            "bench" => Form {
+                flags: BENCH_FLAGS,
+                task: |arguments| Self::Bench { arguments },
+            },
+            unknown => {
+                return Err(UsageError(format!(
+                    "unknown task `{unknown}`; `cargo xtask help` lists the tasks"
+                )));
+            }
+        };
+        accept(&name, &rest, form.flags)?;
+        Ok((form.task)(rest))
+    }
+}
+
+/// What a task takes, and how it is made of that.
+struct Form {
+    flags: &'static [Flag],
+    task: fn(Vec<OsString>) -> Task,
+}
+
+impl Form {
+    /// A task without flags.
+    const fn bare(task: fn(Vec<OsString>) -> Task) -> Self {
+        Self { flags: &[], task }
+    }
+}
+
+/// A flag that a task takes.
+struct Flag {
+    name: &'static str,
+    has_value: bool,
+}
+
+impl Flag {
+    const fn alone(name: &'static str) -> Self {
+        Self {
+            name,
+            has_value: false,
+        }
+    }
+
+    const fn with_value(name: &'static str) -> Self {
+        Self {
+            name,
+            has_value: true,
+        }
+    }
+}
+
+/// Refuses what is not among `flags`, so that a slip fails before the build and not after it.
+fn accept(task: &str, words: &[OsString], flags: &[Flag]) -> Result<(), UsageError> {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let word = word.to_string_lossy();
+        let Some(flag) = flags.iter().find(|flag| flag.name == word) else {
+            return Err(UsageError(format!(
+                "`{task}` does not take `{word}`; see `cargo xtask help`"
+            )));
+        };
+        if flag.has_value && words.next().is_none() {
+            return Err(UsageError(format!("`{task} {word}` needs a value")));
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Task, UsageError> {
+        Task::parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn reads_each_task_of_the_help() {
+        for line in HELP.lines().filter_map(|line| line.strip_prefix("  ")) {
+            let name = line.split_whitespace().next().expect("a help line names a task");
+            assert!(parse(name).is_ok(), "{name}");
+        }
+        assert_eq!(parse(""), Ok(Task::Help));
+    }
+
+    #[test]
+    fn passes_the_flags_of_a_program_on() {
+        let task = parse("demo --keep --file big.bin").unwrap();
+
+        assert_eq!(
+            task,
+            Task::Demo {
+                arguments: ["--keep", "--file", "big.bin"].map(OsString::from).into()
+            }
+        );
+        assert_eq!(parse("codegen --check"), Ok(Task::Codegen { check: true }));
+        assert_eq!(parse("codegen"), Ok(Task::Codegen { check: false }));
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        for line in [
+            "deploy",
+            "test --fast",
+            "demo --file",
+            "bench --json",
+            "codegen now",
+            "bench --keep",
+        ] {
+            let error = parse(line).expect_err(line).to_string();
+            assert!(!error.contains('\n'), "{error}");
+        }
+    }
+}
