@@ -7,6 +7,8 @@ use super::tree::File;
 const FILE_LINES_MAX: usize = 500;
 /// The same for a `lib.rs`, which is a document with modules and re-exports.
 const LIB_LINES_MAX: usize = 80;
+/// The same for a file of tests, which is a list that nobody reads as a whole.
+const TESTS_LINES_MAX: usize = 1000;
 
 /// Files that may be longer, with how long; the list may only shrink.
 pub(super) const RATCHET: &[(&str, usize)] = &[];
@@ -16,6 +18,8 @@ pub(super) fn check(file: &File, ratchet: &[(&str, usize)]) -> Option<Finding> {
     let lines = code_lines(&file.text);
     let general = if file.path.ends_with("/lib.rs") {
         LIB_LINES_MAX
+    } else if file.path.ends_with("/tests.rs") || file.path.ends_with("_tests.rs") {
+        TESTS_LINES_MAX
     } else {
         FILE_LINES_MAX
     };
@@ -95,6 +99,11 @@ mod tests {
         assert!(check(&file("crates/x/src/a.rs", FILE_LINES_MAX + 1), &[]).is_some());
         assert_eq!(check(&file("crates/x/src/lib.rs", LIB_LINES_MAX), &[]), None);
         assert!(check(&file("crates/x/src/lib.rs", LIB_LINES_MAX + 1), &[]).is_some());
+        assert_eq!(
+            check(&file("crates/x/src/a_tests.rs", TESTS_LINES_MAX), &[]),
+            None
+        );
+        assert!(check(&file("crates/x/src/a/tests.rs", TESTS_LINES_MAX + 1), &[]).is_some());
     }
 
     #[test]
