@@ -88,6 +88,8 @@ impl Manager {
             self.close(id, Some(goodbye));
             return;
         }
+        // Before the answer: the dialer may open streams as soon as it has read it.
+        self.outbox.push(Output::Admit { connection: id });
         if answer {
             let message = Control::HelloAck(self.hello(now, &address));
             self.outbox.push(Output::Send {
@@ -138,7 +140,6 @@ impl Manager {
             connection.phase = Phase::Ready(Box::new(hello.clone()));
         }
         self.arm(id);
-        self.outbox.push(Output::Admit { connection: id });
         if first {
             self.outbox.push(Output::Up {
                 peer,
