@@ -1,21 +1,13 @@
 //! How is cargo called, and where do its builds go?
 //!
 //! RocksDB costs a quarter of an hour on two cores, so the builds of every clone share one folder in the user's cache.
-//! Two things would spoil that and are handled here: a change of features among the tools that build RocksDB
-//! ([`OURS`]), and a second clone whose older files cargo takes for built ([`Workspace::claim`]).
+//! That folder is kept honest by [`Workspace::claim`], and `tidy::rebuild` sees to it that all tasks share one RocksDB.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-
-/// Selects every package but the code generator, in every command that builds.
-///
-/// Cargo unites features over the selected packages. The generator's parser switches on features of `regex` that
-/// bindgen shares, and with them RocksDB would be compiled a second time; the generator is therefore built alone. All
-/// other selections give the same RocksDB.
-pub(crate) const OURS: [&str; 3] = ["--workspace", "--exclude", "rustle-codegen"];
 
 /// The clone that a task works on, and the folder that its builds go to.
 #[derive(Debug)]
@@ -67,7 +59,6 @@ impl Workspace {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command
             .env("CARGO_TARGET_DIR", &self.target)
-            .arg("--color=auto")
             .current_dir(&self.top);
         command
     }
@@ -140,11 +131,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 fn line(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or_default();
     let words = std::iter::once(program).chain(command.get_args());
-    words
-        .filter(|word| *word != "--color=auto")
-        .map(OsStr::to_string_lossy)
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cargo::{OURS, Workspace, cache_folder, run as run_command, succeeds};
+use crate::cargo::{Workspace, cache_folder, run as run_command, succeeds};
 use crate::{suite, tidy, toolchain};
 
 /// One thing to pass, and how it is called when it fails.
@@ -74,7 +74,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Runs the generator, which is built apart from all other packages (see [`OURS`]).
+/// Runs the generator: writes, or with `check` only compares.
 pub(crate) fn codegen(workspace: &Workspace, check: bool) -> Result<()> {
     workspace.claim()?;
     let flags: &[&str] = if check { &["--check"] } else { &[] };
@@ -88,9 +88,7 @@ pub(crate) fn codegen(workspace: &Workspace, check: bool) -> Result<()> {
 fn clippy(workspace: &Workspace) -> Result<()> {
     toolchain::ensure()?;
     workspace.claim()?;
-    let strict = ["--all-targets", "--", "-D", "warnings"];
-    workspace.cargo(["clippy"].iter().chain(&OURS).chain(&strict))?;
-    workspace.cargo(["clippy", "--package", "rustle-codegen"].iter().chain(&strict))
+    workspace.cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
 }
 
 /// Licences, bans and sources; advisories are left out because their database is not in a package registry.
@@ -98,16 +96,17 @@ fn deny(workspace: &Workspace) -> Result<()> {
     let tools = cache_folder()?.join("tools").join("bin");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path: OsString = std::env::join_paths(std::env::split_paths(&path).chain([tools]))?;
-    let mut deny = workspace.cargo_command();
-    deny.env("PATH", path);
+    let deny = |arguments: &[&str]| {
+        let mut command = workspace.cargo_command();
+        command.env("PATH", &path).arg("deny").args(arguments);
+        command
+    };
     ensure!(
-        succeeds(deny.args(["deny", "--version"])),
+        succeeds(&mut deny(&["--version"])),
         "cargo-deny is missing; .ci/run installs it, or run: cargo install cargo-deny --locked"
     );
-    let mut deny_check = workspace.cargo_command();
-    deny_check.envs(deny.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    deny_check.args([
-        "deny",
+    // Warnings would be pages of duplicate versions that only their authors can end.
+    run_command(&mut deny(&[
         "--locked",
         "--log-level",
         "error",
@@ -115,6 +114,5 @@ fn deny(workspace: &Workspace) -> Result<()> {
         "bans",
         "licenses",
         "sources",
-    ]);
-    run_command(&mut deny_check)
+    ]))
 }

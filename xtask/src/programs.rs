@@ -8,14 +8,14 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
-use crate::cargo::{OURS, Workspace};
+use crate::cargo::Workspace;
 use crate::toolchain;
 
 /// Builds everything, runs the program `name`, and returns its exit code.
 pub(crate) fn run(workspace: &Workspace, name: &str, arguments: &[OsString]) -> Result<ExitCode> {
     toolchain::ensure()?;
     workspace.claim()?;
-    workspace.cargo(["build"].iter().chain(&OURS).chain(&["--bins"]))?;
+    workspace.cargo(["build", "-p", "rustled", "-p", "rustle", "-p", "rustle-tests"])?;
 
     let program = workspace.binary(name);
     let mut command = Command::new(&program);

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::cargo::{OURS, Workspace, run, succeeds};
+use crate::cargo::{Workspace, run, succeeds};
 use crate::toolchain;
 
 /// Builds the programs that the end-to-end tests start, then runs the examples of the documents and all tests.
@@ -12,15 +12,15 @@ use crate::toolchain;
 pub(crate) fn run_all(workspace: &Workspace) -> Result<()> {
     toolchain::ensure()?;
     workspace.claim()?;
-    workspace.cargo(["build"].iter().chain(&OURS).chain(&["--bins", "--tests"]))?;
-    workspace.cargo(["test", "--quiet"].iter().chain(&OURS).chain(&["--doc"]))?;
+    workspace.cargo(["build", "--workspace", "--bins", "--tests"])?;
+    workspace.cargo(["test", "--quiet", "--workspace", "--doc"])?;
 
     let has_nextest = succeeds(workspace.cargo_command().args(["nextest", "--version"]));
     let mut tests = workspace.cargo_command();
     if has_nextest {
-        tests.args(["nextest", "run"]).args(OURS);
+        tests.args(["nextest", "run", "--workspace"]);
     } else {
-        tests.arg("test").args(OURS).args(["--lib", "--bins", "--tests"]);
+        tests.args(["test", "--workspace", "--lib", "--bins", "--tests"]);
     }
     tests
         .env("RUSTLED_BIN", workspace.binary("rustled"))

@@ -7,6 +7,7 @@ mod docs;
 mod graph;
 mod layers;
 mod manifests;
+mod rebuild;
 mod size;
 mod text;
 mod tree;
@@ -37,6 +38,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut findings = tree::check(&tree.paths);
     findings.extend(layers::check(&packages));
     findings.extend(manifests::check(&packages, &tree));
+    findings.extend(rebuild::check(workspace)?);
     findings.extend(docs::check_map(&packages, &tree));
     for file in &tree.files {
         findings.extend(text::check(file));
