@@ -101,3 +101,53 @@ impl Store for MemoryStore {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract;
+
+    fn open() -> Box<MemoryStore> {
+        Box::default()
+    }
+
+    #[test]
+    fn keeps_the_contract_of_content() {
+        contract::content(&*open());
+        contract::corruption(&*open(), |store, cid, damaged| {
+            store
+                .inner
+                .write()
+                .unwrap()
+                .blocks
+                .insert(cid.hash().to_bytes(), damaged);
+        });
+    }
+
+    #[test]
+    fn keeps_the_contract_of_batches() {
+        contract::batches(&*open());
+    }
+
+    #[test]
+    fn keeps_the_contract_of_scans() {
+        contract::scans(&*open());
+        contract::scans_match_the_model(open, 256);
+    }
+
+    #[test]
+    fn keeps_the_whole_contract_as_others_run_it() {
+        contract::all(
+            open,
+            16,
+            Some(|store: &MemoryStore, cid: &Cid, damaged: Bytes| {
+                store
+                    .inner
+                    .write()
+                    .unwrap()
+                    .blocks
+                    .insert(cid.hash().to_bytes(), damaged);
+            }),
+        );
+    }
+}

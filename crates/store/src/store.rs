@@ -94,18 +94,43 @@ pub trait Store: ContentStore + 'static {
     fn commit(&self, batch: Batch, durability: Durability) -> Result<(), StoreError>;
 }
 
+// === impl Table ===
+
+impl Table {
+    /// Every table once, for stores that prepare a place for each.
+    pub const ALL: [Self; 9] = [
+        Self::Chains,
+        Self::ChainOrder,
+        Self::ChainSequence,
+        Self::ChainBlocks,
+        Self::ChainLeaves,
+        Self::Invitations,
+        Self::Peers,
+        Self::Pins,
+        Self::Meta,
+    ];
+}
+
 // === impl Scan ===
 
 impl Scan {
     /// All keys that begin with `prefix`, at most `limit` of them.
     pub fn prefix(prefix: &[u8], limit: usize) -> Self {
-        Self { start: prefix.to_vec(), end: after_prefix(prefix), direction: Direction::Forward, limit }
+        Self {
+            start: prefix.to_vec(),
+            end: after_prefix(prefix),
+            direction: Direction::Forward,
+            limit,
+        }
     }
 
     /// The same scan from its other end.
     #[must_use]
     pub fn backward(self) -> Self {
-        Self { direction: Direction::Backward, ..self }
+        Self {
+            direction: Direction::Backward,
+            ..self
+        }
     }
 
     /// The same scan from `start` on (included).
@@ -117,7 +142,10 @@ impl Scan {
     /// The same scan up to `end` (excluded).
     #[must_use]
     pub fn until_key(self, end: Vec<u8>) -> Self {
-        Self { end: Some(end), ..self }
+        Self {
+            end: Some(end),
+            ..self
+        }
     }
 }
 
@@ -137,6 +165,18 @@ fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_tables_are_listed_in_order() {
+        for (index, table) in Table::ALL.into_iter().enumerate() {
+            assert_eq!(table as usize, index);
+        }
+        assert_eq!(
+            Table::ALL.len(),
+            Table::Meta as usize + 1,
+            "Meta is the last table"
+        );
+    }
 
     #[test]
     fn the_end_of_a_prefix_is_its_successor() {
