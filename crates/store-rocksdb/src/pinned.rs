@@ -1,0 +1,45 @@
+//! How does a block leave RocksDB without a copy?
+//!
+//! A pinned value borrows from the database. Tied to a share of the database that keeps it open, it can go anywhere as
+//! [`Bytes`].
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rocksdb::{DB, DBPinnableSlice, Error};
+
+use crate::families::{self, BLOB_BYTES_MIN};
+
+type Value<'a> = Option<DBPinnableSlice<'a>>;
+
+self_cell::self_cell!(
+    struct Pinned {
+        owner: Arc<DB>,
+
+        #[covariant]
+        dependent: Value,
+    }
+);
+
+/// The bytes of a block by its multihash.
+pub(crate) fn block(db: &Arc<DB>, multihash: &[u8]) -> Result<Option<Bytes>, Error> {
+    let pinned = Pinned::try_new(Arc::clone(db), |db| {
+        db.get_pinned_cf(families::handle(db, families::BLOCKS), multihash)
+    })?;
+    let Some(value) = pinned.borrow_dependent() else {
+        return Ok(None);
+    };
+    // A small value would pin a whole block of the cache, and the database with it, for the sake of a few bytes.
+    if value.len() < BLOB_BYTES_MIN {
+        return Ok(Some(Bytes::copy_from_slice(value)));
+    }
+    Ok(Some(Bytes::from_owner(pinned)))
+}
+
+// === impl Pinned ===
+
+impl AsRef<[u8]> for Pinned {
+    fn as_ref(&self) -> &[u8] {
+        self.borrow_dependent().as_deref().unwrap_or_default()
+    }
+}
