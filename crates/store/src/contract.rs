@@ -375,7 +375,9 @@ fn scan() -> impl Strategy<Value = Scan> {
     prop_oneof![
         3 => (range, limit.clone(), direction.clone())
             .prop_map(|((start, end), limit, direction)| Scan { start, end, direction, limit }),
-        1 => (key(), limit, direction).prop_map(|(prefix, limit, direction)| Scan { direction, ..Scan::prefix(&prefix, limit) }),
+        1 => (key(), limit, direction).prop_map(|(prefix, limit, direction)| {
+            Scan { direction, ..Scan::prefix(&prefix, limit) }
+        }),
     ]
 }
 
