@@ -1,1 +1,64 @@
-//! To be written.
+//! How does a node talk with others?
+//!
+//! The libp2p swarm of a node, and the only crate that names libp2p. It carries out and never decides: commands go in,
+//! events come out, both through bounded queues, and one task owns the swarm between them. Who is worth a connection,
+//! what a message is worth and what to say are the business of others.
+//!
+//! * Transports: TCP with Noise and Yamux, QUIC v1, DNS.
+//! * Identify; a Kademlia DHT of each network; gossipsub that go-libp2p and js-libp2p understand.
+//! * One control stream per connection (`/rustle/hello/1`), for the handshake and pings.
+//! * Raw streams of any other protocol: inbound ones go to the [`Acceptor`] of their protocol, outbound ones are opened
+//!   with [`Net::open`]. Their bytes never pass the task of the swarm.
+//!
+//! ```no_run
+//! use rustle_net::{Command, Config, ConnectionLimits, Event, Identity, spawn};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let (net, mut events, task) = spawn(Config {
+//!     identity: Identity::generate(),
+//!     network: "main".parse()?,
+//!     agent: "example/1.0".to_owned(),
+//!     listen: vec!["/ip4/0.0.0.0/tcp/0".parse()?, "/ip4/0.0.0.0/udp/0/quic-v1".parse()?],
+//!     acceptors: Vec::new(),
+//!     dht_server: true,
+//!     limits: ConnectionLimits::default(),
+//! })?;
+//! let address = "/ip4/192.0.2.1/tcp/4001".parse()?;
+//! net.send(Command::Dial { request: 1, peer: None, addresses: vec![address] }).await?;
+//! while let Some(event) = events.recv().await {
+//!     match event {
+//!         Event::Connected { peer, .. } => println!("connected with {peer}"),
+//!         Event::DialFailed { error, .. } => println!("{error}"),
+//!         _ => break,
+//!     }
+//! }
+//! net.shutdown().await;
+//! task.await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod behaviour;
+mod command;
+mod commands;
+mod config;
+mod dht;
+mod dial_error;
+mod event;
+mod events;
+mod handle;
+mod identity;
+mod start;
+mod streams;
+mod task;
+
+pub use command::{Command, MessageRef};
+pub use config::{
+    Acceptor, COMMANDS_QUEUED_MAX, CONTROL_PROTOCOL, Config, ConnectionLimits, EVENTS_QUEUED_MAX, Inbound,
+};
+pub use dial_error::DialError;
+pub use event::{ControlError, Event};
+pub use handle::{Counters, Net, OpenError, Stopped};
+pub use identity::{Identity, IdentityError};
+pub use libp2p::Stream;
+pub use start::{StartError, spawn};

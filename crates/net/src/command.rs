@@ -1,0 +1,110 @@
+//! What can the network be told to do?
+
+use bytes::Bytes;
+use libp2p::gossipsub::MessageId;
+use rustle_types::{Cid, ConnectionId, Multiaddr, PeerId, TopicName, Verdict};
+use rustle_wire::Control;
+
+/// One thing to do. What comes of it is told by events; a command about a connection that is gone does nothing.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Connect to a peer. Answered by `Event::Connected` or `Event::DialFailed` with the same number.
+    Dial {
+        /// A number of the caller's choice.
+        request: u64,
+        /// Who must answer; absent where the address has no `/p2p/…` and anyone will do.
+        peer: Option<PeerId>,
+        /// Where to try, at the same time; with none, addresses that the DHT and identify told. Without `peer` only the
+        /// first is tried.
+        addresses: Vec<Multiaddr>,
+    },
+    /// Close a connection now.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Send a control message, write it out, wait at most a second for the peer to take it, then close.
+    CloseAfter {
+        /// Which connection.
+        connection: ConnectionId,
+        /// The last message, normally a `Disconnect`.
+        message: Control,
+    },
+    /// Send a message on the control stream. Waits for the stream where it is still being opened.
+    SendControl {
+        /// On which connection.
+        connection: ConnectionId,
+        /// The message.
+        message: Control,
+    },
+    /// The handshake of this connection is complete: serve the protocols that need it. To be sent before the
+    /// `HelloAck`, as the dialer may open streams as soon as it has read that.
+    Admit {
+        /// Which connection.
+        connection: ConnectionId,
+    },
+    /// Keep a connection although nothing happens on it (as at the start), or let it go after 60 idle seconds.
+    Keep {
+        /// Which connection.
+        connection: ConnectionId,
+        /// Whether to keep it.
+        keep: bool,
+    },
+    /// Take part in a topic.
+    Subscribe {
+        /// Which.
+        topic: TopicName,
+    },
+    /// Leave a topic.
+    Unsubscribe {
+        /// Which.
+        topic: TopicName,
+    },
+    /// Send a message to a topic. Best effort: with no peer on the topic it is lost.
+    Publish {
+        /// Which topic.
+        topic: TopicName,
+        /// At most `limits::GOSSIP_MESSAGE_BYTES_MAX`.
+        data: Bytes,
+    },
+    /// What to do with a message that came from a topic; it is not forwarded before.
+    Report {
+        /// Which message.
+        message: MessageRef,
+        /// What it is worth.
+        verdict: Verdict,
+    },
+    /// Tell the DHT where a peer of this network can be dialled.
+    AddAddresses {
+        /// Who.
+        peer: PeerId,
+        /// Where.
+        addresses: Vec<Multiaddr>,
+    },
+    /// Tell the DHT, now and every twelve hours, that this node has the content.
+    Provide {
+        /// Which content.
+        cid: Cid,
+    },
+    /// Ask the DHT who has some content. Answered by `Event::Providers`.
+    FindProviders {
+        /// A number of the caller's choice.
+        request: u64,
+        /// Which content.
+        cid: Cid,
+    },
+    /// Ask the DHT where a peer is. Answered by `Event::PeerFound`.
+    FindPeer {
+        /// A number of the caller's choice.
+        request: u64,
+        /// Who.
+        peer: PeerId,
+    },
+}
+
+/// Names one message of a topic and the peer it came through, for `Command::Report`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MessageRef {
+    pub(crate) id: MessageId,
+    pub(crate) from: PeerId,
+}

@@ -1,0 +1,149 @@
+//! What does the swarm do for each command?
+
+use bytes::Bytes;
+use libp2p::gossipsub::{IdentTopic, MessageAcceptance};
+use libp2p::multiaddr::Protocol;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use rustle_types::limits::GOSSIP_MESSAGE_BYTES_MAX;
+use rustle_types::{ConnectionId, Multiaddr, PeerId, TopicName, Verdict};
+
+use crate::config::{CONTROL_MESSAGES_QUEUED_MAX, PEER_ADDRESSES_MAX};
+use crate::streams::{Order, Sent};
+use crate::task::Task;
+use crate::{Command, ControlError, DialError, Event};
+
+// === impl Task ===
+
+impl Task {
+    pub(crate) fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Dial {
+                request,
+                peer,
+                addresses,
+            } => self.dial(request, peer, addresses),
+            Command::Close { connection } => self.close(connection),
+            Command::CloseAfter { connection, message } => {
+                // Where the last word cannot be queued, it could not be said either.
+                if self.order(connection, Order::Part(Box::new(message))) != Sent::Taken {
+                    self.close(connection);
+                }
+            }
+            Command::SendControl { connection, message } => {
+                self.order(connection, Order::Send(Box::new(message)));
+            }
+            Command::Admit { connection } => self.swarm.behaviour_mut().streams.admit(connection),
+            Command::Keep { connection, keep } => {
+                self.order(connection, Order::Keep(keep));
+            }
+            Command::Subscribe { topic } => self.subscribe(&topic),
+            Command::Unsubscribe { topic } => {
+                self.swarm
+                    .behaviour_mut()
+                    .gossipsub
+                    .unsubscribe(&IdentTopic::new(topic.as_str()));
+            }
+            Command::Publish { topic, data } => self.publish(&topic, data),
+            Command::Report { message, verdict } => {
+                let acceptance = match verdict {
+                    Verdict::Accept => MessageAcceptance::Accept,
+                    Verdict::Ignore => MessageAcceptance::Ignore,
+                    Verdict::Reject => MessageAcceptance::Reject,
+                };
+                let gossipsub = &mut self.swarm.behaviour_mut().gossipsub;
+                if !gossipsub.report_message_validation_result(&message.id, &message.from, acceptance) {
+                    tracing::debug!(from = %message.from, "a verdict came after the router forgot the message");
+                }
+            }
+            Command::AddAddresses { peer, addresses } => {
+                for address in addresses.into_iter().take(PEER_ADDRESSES_MAX) {
+                    self.swarm.behaviour_mut().kad.add_address(&peer, address);
+                }
+            }
+            Command::Provide { cid } => self.provide(&cid),
+            Command::FindProviders { request, cid } => self.find_providers(request, &cid),
+            Command::FindPeer { request, peer } => self.find_peer(request, peer),
+        }
+    }
+
+    fn dial(&mut self, request: u64, peer: Option<PeerId>, addresses: Vec<Multiaddr>) {
+        let first = addresses.first().cloned();
+        let peer = peer.or_else(|| named_peer(first.as_ref()?));
+        // Whether a further connection makes sense was decided by whoever sent the command.
+        let options = match (peer, first.clone()) {
+            (Some(peer), None) => DialOpts::peer_id(peer).condition(PeerCondition::Always).build(),
+            (Some(peer), Some(_)) => DialOpts::peer_id(peer)
+                .condition(PeerCondition::Always)
+                .addresses(addresses)
+                .build(),
+            (None, Some(address)) => DialOpts::unknown_peer_id().address(address).build(),
+            (None, None) => {
+                self.outbox.push_back(Event::DialFailed {
+                    request,
+                    peer,
+                    error: DialError::NoAddress,
+                });
+                return;
+            }
+        };
+        let id = options.connection_id();
+        match self.swarm.dial(options) {
+            Ok(()) => {
+                self.dials.insert(id, request);
+            }
+            Err(error) => {
+                let error = match (error.into(), first) {
+                    // The swarm leaves out what it listens on itself.
+                    (DialError::NoAddress, Some(address)) => DialError::Myself(address),
+                    (error, _) => error,
+                };
+                self.outbox.push_back(Event::DialFailed { request, peer, error });
+            }
+        }
+    }
+
+    fn close(&mut self, connection: ConnectionId) {
+        if let Some(id) = self.swarm.behaviour().streams.swarm_id(connection) {
+            self.swarm.close_connection(id);
+        }
+    }
+
+    fn order(&mut self, connection: ConnectionId, order: Order) -> Sent {
+        let sent = self.swarm.behaviour_mut().streams.order(connection, order);
+        if sent == Sent::Stalled {
+            let error = ControlError::Stalled(CONTROL_MESSAGES_QUEUED_MAX);
+            self.outbox.push_back(Event::ControlBroken { connection, error });
+        }
+        sent
+    }
+
+    fn subscribe(&mut self, topic: &TopicName) {
+        let topic = IdentTopic::new(topic.as_str());
+        if let Err(error) = self.swarm.behaviour_mut().gossipsub.subscribe(&topic) {
+            tracing::warn!(%topic, %error, "cannot subscribe");
+        }
+    }
+
+    fn publish(&mut self, topic: &TopicName, data: Bytes) {
+        if GOSSIP_MESSAGE_BYTES_MAX < data.len() {
+            tracing::warn!(
+                topic = topic.as_str(),
+                bytes = data.len(),
+                "a message too large for its topic was not sent"
+            );
+            return;
+        }
+        let topic = IdentTopic::new(topic.as_str());
+        if let Err(error) = self.swarm.behaviour_mut().gossipsub.publish(topic.clone(), data) {
+            tracing::debug!(%topic, %error, "not published");
+        }
+    }
+}
+
+/// The peer that an address says is behind it.
+fn named_peer(address: &Multiaddr) -> Option<PeerId> {
+    match address.iter().last()? {
+        Protocol::P2p(peer) => Some(peer),
+        _ => None,
+    }
+}

@@ -1,0 +1,125 @@
+//! What does a node need to know before it can talk, and which bounds hold?
+
+use std::time::Duration;
+
+use rustle_types::limits::CHAINS_MAX;
+use rustle_types::{ConnectionId, Multiaddr, NetworkName, PeerId};
+use tokio::sync::mpsc;
+
+use crate::{Identity, Stream};
+
+/// The control stream of a connection. Without the name of a network, so that a node of another network can be told
+/// why it is refused.
+pub const CONTROL_PROTOCOL: &str = "/rustle/hello/1";
+
+/// Events that wait for the reader; beyond it the swarm is not polled, and the pressure ends at the peers.
+pub const EVENTS_QUEUED_MAX: usize = 1024;
+/// Commands that wait for the swarm.
+pub const COMMANDS_QUEUED_MAX: usize = 1024;
+/// Events that commands may cause while the reader is behind; beyond it commands wait too.
+pub(crate) const EVENTS_HELD_MAX: usize = 4096;
+
+/// Control messages to one peer that wait to be written; a peer that reads so slowly is as good as gone.
+pub(crate) const CONTROL_MESSAGES_QUEUED_MAX: usize = 32;
+/// Outbound streams of one connection that negotiate at the same time; further ones wait.
+pub(crate) const STREAMS_OPENING_MAX: usize = 128;
+/// Requests to open a stream on one connection that wait; beyond it `Net::open` waits.
+pub(crate) const STREAM_REQUESTS_QUEUED_MAX: usize = 32;
+/// Inbound streams of one connection that negotiate or wait for their acceptor; further ones stay in the muxer, whose
+/// backlog (256 streams) is where the pressure meets the peer.
+pub(crate) const STREAMS_WAITING_MAX: usize = 256;
+/// Streams of one connection that live at the same time, where the muxer lets us say so (Yamux).
+pub(crate) const STREAMS_PER_CONNECTION_MAX: usize = 512;
+/// How long an inbound stream may negotiate and wait for its acceptor.
+pub(crate) const STREAM_ACCEPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long opening a stream may take.
+pub(crate) const STREAM_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a stream on a connection that we dialled waits for our own end of the handshake. The acceptor has
+/// finished its end with the `HelloAck`, so it may speak before we have read that frame.
+pub(crate) const ADMISSION_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the last message of a connection may take to reach the peer.
+pub(crate) const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long connections may take to close when the node stops.
+pub(crate) const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// A connection that nobody keeps and on which no stream lives is closed after this time.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Gossip: room in a transmission around the largest message (rust-libp2p compares its whole receive buffer).
+pub(crate) const GOSSIP_OVERHEAD_BYTES: usize = 64 * 1024;
+/// Gossip: subscriptions and control messages in one transmission (go-libp2p sends IHAVEs of 5000 ids).
+pub(crate) const GOSSIP_CONTROL_BYTES_MAX: usize = 512 * 1024;
+/// Gossip: topics that one peer may be subscribed to. A node may have so many chains.
+pub(crate) const GOSSIP_TOPICS_PER_PEER_MAX: usize = CHAINS_MAX;
+
+/// Addresses of one peer that are believed and passed on.
+pub(crate) const PEER_ADDRESSES_MAX: usize = 16;
+/// Searches in the DHT at the same time; further ones end with nothing.
+pub(crate) const SEARCHES_MAX: usize = 256;
+/// Keys that this node provides in the DHT, and keys of others that it remembers providers of.
+pub(crate) const PROVIDED_KEYS_MAX: usize = 16 * 1024;
+
+/// How a node takes part.
+#[derive(Debug)]
+pub struct Config {
+    /// The key of the node.
+    pub identity: Identity,
+    /// The network it belongs to.
+    pub network: NetworkName,
+    /// What identify tells peers about the program, for example `rustle/0.1.0`.
+    pub agent: String,
+    /// Where to listen; none for a node that only dials.
+    pub listen: Vec<Multiaddr>,
+    /// The protocols of raw streams that are served, and where each goes.
+    pub acceptors: Vec<Acceptor>,
+    /// Whether to answer DHT requests. The listen addresses are then announced in the DHT as dialable.
+    pub dht_server: bool,
+    /// How many connections to hold at most.
+    pub limits: ConnectionLimits,
+}
+
+/// Who takes the inbound streams of a protocol.
+#[derive(Debug, Clone)]
+pub struct Acceptor {
+    /// The protocol name, beginning with `/`.
+    pub protocol: String,
+    /// Whether a stream is refused on a connection that was not admitted.
+    pub needs_handshake: bool,
+    /// Where streams go. While it is full they wait, in the order they came.
+    pub streams: mpsc::Sender<Inbound>,
+}
+
+/// A stream that a peer opened, with its protocol negotiated and nothing read from it.
+#[derive(Debug)]
+pub struct Inbound {
+    /// Who opened it.
+    pub peer: PeerId,
+    /// On which connection.
+    pub connection: ConnectionId,
+    /// The protocol it is for.
+    pub protocol: String,
+    /// The stream; dropping it resets it.
+    pub stream: Stream,
+}
+
+/// The last line of defence against floods of connections; who is worth a connection is decided elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Inbound connections in the transport handshake.
+    pub pending_inbound: u32,
+    /// Connections in both directions.
+    pub established: u32,
+    /// Connections with one peer. Two: one from each side when both dial at once.
+    pub established_per_peer: u32,
+}
+
+// === impl ConnectionLimits ===
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            pending_inbound: 32,
+            established: 256,
+            established_per_peer: 2,
+        }
+    }
+}

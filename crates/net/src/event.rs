@@ -1,0 +1,159 @@
+//! What happened on the network?
+
+use bytes::Bytes;
+use rustle_types::{ConnectionId, Direction, Multiaddr, PeerId, TopicName};
+use rustle_wire::{Control, WireError, frame::FrameError};
+
+use crate::{DialError, MessageRef};
+
+/// One fact. All about a connection comes between its `Connected` and its `Disconnected`, in the order it happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The node is reachable at this address of its own.
+    Listening {
+        /// Where; without `/p2p/…`.
+        address: Multiaddr,
+    },
+    /// The node is not reachable there any more.
+    ListenFailed {
+        /// Where it was.
+        address: Multiaddr,
+        /// Why.
+        reason: String,
+    },
+    /// A connection stands, encrypted, with the peer's id proven; the handshake of the control stream is yet to come.
+    Connected {
+        /// Its id from now on.
+        connection: ConnectionId,
+        /// Who is there.
+        peer: PeerId,
+        /// Who dialled.
+        direction: Direction,
+        /// The address of the remote end.
+        address: Multiaddr,
+        /// The number of the `Command::Dial`; absent for inbound connections and those that the DHT dialled.
+        request: Option<u64>,
+    },
+    /// A connection is gone.
+    Disconnected {
+        /// Which.
+        connection: ConnectionId,
+        /// Who was there.
+        peer: PeerId,
+        /// Why.
+        reason: String,
+    },
+    /// No connection came of a `Command::Dial`.
+    DialFailed {
+        /// The number of the command.
+        request: u64,
+        /// Who was dialled, where known.
+        peer: Option<PeerId>,
+        /// Why.
+        error: DialError,
+    },
+    /// The control stream is open: the dialer may send its `Hello`, the acceptor may wait for it.
+    ControlOpened {
+        /// Of which connection.
+        connection: ConnectionId,
+    },
+    /// A message came on the control stream.
+    Control {
+        /// Of which connection.
+        connection: ConnectionId,
+        /// What it says.
+        message: Control,
+    },
+    /// The peer does not speak the control protocol: it is no node of ours.
+    ControlUnsupported {
+        /// On which connection.
+        connection: ConnectionId,
+    },
+    /// The control stream is of no use any more. Told once; the connection stays until it is closed.
+    ControlBroken {
+        /// Of which connection.
+        connection: ConnectionId,
+        /// Why.
+        error: ControlError,
+    },
+    /// A peer told what it is.
+    Identified {
+        /// On which connection.
+        connection: ConnectionId,
+        /// Who.
+        peer: PeerId,
+        /// Program and version.
+        agent: String,
+        /// The protocols it accepts.
+        protocols: Vec<String>,
+        /// Where it says it can be dialled; at most 16.
+        listen_addresses: Vec<Multiaddr>,
+        /// Where it sees us.
+        observed: Multiaddr,
+    },
+    /// A peer takes part in a topic.
+    Subscribed {
+        /// Who.
+        peer: PeerId,
+        /// In which.
+        topic: TopicName,
+    },
+    /// A peer left a topic.
+    Unsubscribed {
+        /// Who.
+        peer: PeerId,
+        /// Which.
+        topic: TopicName,
+    },
+    /// A message came from a topic. It waits for a `Command::Report`.
+    Message {
+        /// Its name.
+        message: MessageRef,
+        /// The peer that delivered it.
+        from: PeerId,
+        /// The peer that wrote and signed it.
+        author: PeerId,
+        /// The topic.
+        topic: TopicName,
+        /// The content, not looked at.
+        data: Bytes,
+    },
+    /// Some answers to a `Command::FindProviders`.
+    Providers {
+        /// The number of the command.
+        request: u64,
+        /// Who has the content, and where they can be dialled, where known.
+        providers: Vec<(PeerId, Vec<Multiaddr>)>,
+        /// Whether this is the last answer.
+        done: bool,
+    },
+    /// The answer to a `Command::FindPeer`.
+    PeerFound {
+        /// The number of the command.
+        request: u64,
+        /// Who was looked for.
+        peer: PeerId,
+        /// Where it can be dialled; empty where nobody knows.
+        addresses: Vec<Multiaddr>,
+    },
+}
+
+/// Why a control stream is of no use any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ControlError {
+    /// The bytes are no frames, or a frame is too large.
+    #[error("{0}")]
+    Frame(#[from] FrameError),
+    /// A frame is no control message.
+    #[error("{0}")]
+    Message(#[from] WireError),
+    /// The peer closed it.
+    #[error("the peer closed its control stream")]
+    Closed,
+    /// The peer does not read: so many messages wait.
+    #[error("the peer does not read: {0} control messages wait")]
+    Stalled(usize),
+    /// It could not be opened, read or written.
+    #[error("{0}")]
+    Io(String),
+}

@@ -1,0 +1,155 @@
+//! How does the rest of the node reach the swarm?
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use libp2p::StreamProtocol;
+use rustle_types::PeerId;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::STREAM_OPEN_TIMEOUT;
+use crate::streams::{Counts, OpenRequest};
+use crate::{Command, Stream};
+
+/// A handle to the task of the swarm. The node leaves the network when the last one is dropped.
+#[derive(Debug, Clone)]
+pub struct Net {
+    pub(crate) peer_id: PeerId,
+    pub(crate) requests: mpsc::Sender<Request>,
+    pub(crate) counts: Arc<Counts>,
+}
+
+/// What the task is asked for.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Command(Command),
+    /// Where to ask for a stream to a peer.
+    Openers {
+        peer: PeerId,
+        reply: oneshot::Sender<Vec<mpsc::Sender<OpenRequest>>>,
+    },
+    /// Close all connections, then answer.
+    Shutdown {
+        reply: oneshot::Sender<()>,
+    },
+}
+
+/// The network has been left; there is nobody to carry out a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the node has left the network")]
+pub struct Stopped;
+
+/// Why a stream could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// There is no connection with the peer, or it broke meanwhile.
+    #[error("not connected with the peer")]
+    NotConnected,
+    /// The peer speaks none of the protocols.
+    #[error("the peer speaks none of the protocols")]
+    Unsupported,
+    /// No answer within ten seconds.
+    #[error("the peer did not answer in time")]
+    Timeout,
+    /// The connection broke while the stream was negotiated.
+    #[error("the stream broke: {0}")]
+    Io(String),
+    /// A name that does not begin with `/`, or no name at all.
+    #[error("`{0}` is not a protocol name; it begins with /")]
+    BadProtocol(String),
+    /// The node has left the network.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Inbound streams that were reset without being served, since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// They needed a handshake that was not complete.
+    pub unadmitted: u64,
+    /// They waited for an acceptor that had no room for 30 seconds, or their connection closed meanwhile.
+    pub abandoned: u64,
+    /// A second control stream on one connection, or one from the wrong side.
+    pub surplus_control: u64,
+}
+
+// === impl Net ===
+
+impl Net {
+    /// The id of this node.
+    pub fn peer_id(&self) -> PeerId {
+        self.peer_id
+    }
+
+    /// Has a command carried out. Waits while very many are queued.
+    pub async fn send(&self, command: Command) -> Result<(), Stopped> {
+        self.requests
+            .send(Request::Command(command))
+            .await
+            .map_err(|_| Stopped)
+    }
+
+    /// Opens a stream to a connected peer, on the oldest connection, for the first of `protocols` that it speaks. Gives
+    /// the stream and the protocol that was agreed on. Any number may be opened at the same time.
+    pub async fn open(&self, peer: PeerId, protocols: &[String]) -> Result<(Stream, String), OpenError> {
+        let names = protocols
+            .iter()
+            .map(|name| {
+                let bad = |_| OpenError::BadProtocol(name.clone());
+                StreamProtocol::try_from_owned(name.clone()).map_err(bad)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        if names.is_empty() {
+            return Err(OpenError::BadProtocol(String::new()));
+        }
+        tokio::time::timeout(STREAM_OPEN_TIMEOUT, self.open_named(peer, names))
+            .await
+            .unwrap_or(Err(OpenError::Timeout))
+    }
+
+    async fn open_named(
+        &self,
+        peer: PeerId,
+        names: Vec<StreamProtocol>,
+    ) -> Result<(Stream, String), OpenError> {
+        let (reply, openers) = oneshot::channel();
+        self.requests
+            .send(Request::Openers { peer, reply })
+            .await
+            .map_err(|_| Stopped)?;
+        for opener in openers.await.map_err(|_| Stopped)? {
+            let (reply, opened) = oneshot::channel();
+            // A connection that is gone does not take the request, or drops it: then the next one has its turn.
+            if opener
+                .send(OpenRequest {
+                    protocols: names.clone(),
+                    reply,
+                })
+                .await
+                .is_ok()
+                && let Ok(result) = opened.await
+            {
+                return result;
+            }
+        }
+        Err(OpenError::NotConnected)
+    }
+
+    /// What was refused since the start.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            unadmitted: self.counts.unadmitted.load(Ordering::Relaxed),
+            abandoned: self.counts.abandoned.load(Ordering::Relaxed),
+            surplus_control: self.counts.surplus_control.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Leaves the network: closes listeners and connections, within two seconds. No event comes any more.
+    pub async fn shutdown(&self) {
+        let (reply, stopped) = oneshot::channel();
+        if self.requests.send(Request::Shutdown { reply }).await.is_ok() {
+            // An error means that the task has ended already, which is what was asked for.
+            let _ = stopped.await;
+        }
+    }
+}

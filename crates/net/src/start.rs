@@ -1,0 +1,194 @@
+//! How does a node come onto the network?
+
+use std::error::Error;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use libp2p::core::transport::TransportError;
+use libp2p::multiaddr::Protocol;
+use libp2p::{Swarm, SwarmBuilder, dns, noise, swarm, tcp, yamux};
+use rustle_types::Multiaddr;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::behaviour::{Behaviour, dht_protocol};
+use crate::config::{
+    COMMANDS_QUEUED_MAX, EVENTS_QUEUED_MAX, IDLE_TIMEOUT, STREAMS_PER_CONNECTION_MAX, STREAMS_WAITING_MAX,
+};
+use crate::streams::{RouteError, Routes, Streams};
+use crate::task::Task;
+use crate::{Config, Event, Identity, Net};
+
+/// TCP connections that the kernel holds ready for us.
+const TCP_BACKLOG: u32 = 1024;
+/// Bytes in flight towards us on one QUIC connection; a fast path across the world needs more than the default 15 MB.
+const QUIC_CONNECTION_BYTES_MAX: u32 = 32 * 1024 * 1024;
+/// Events of one connection that wait for the swarm, and orders of the swarm that wait for a connection.
+const CONNECTION_EVENTS_QUEUED_MAX: usize = 64;
+const CONNECTION_ORDERS_QUEUED_MAX: usize = 256;
+
+/// Why a node did not come onto the network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// Another program listens there.
+    #[error("cannot listen on {0}: address in use; stop the other program or choose another with --listen")]
+    AddressInUse(Multiaddr),
+    /// No transport for the address.
+    #[error("cannot listen on {0}: unsupported; use /ip4 or /ip6 with /tcp/PORT or /udp/PORT/quic-v1")]
+    Unsupported(Multiaddr),
+    /// The operating system refused.
+    #[error("cannot listen on {address}: {reason}; choose another with --listen")]
+    CannotListen {
+        /// Where.
+        address: Multiaddr,
+        /// What it said.
+        reason: String,
+    },
+    /// A name that does not begin with `/`.
+    #[error("`{0}` is not a protocol name; it begins with /")]
+    BadProtocol(String),
+    /// Two acceptors for one protocol, or one for the control protocol.
+    #[error("protocol {0} has two acceptors")]
+    ProtocolTwice(String),
+    /// The transports cannot be set up.
+    #[error("cannot set up the network: {0}")]
+    Transport(String),
+}
+
+/// Starts a node: gives a handle, its events, and its task, which ends once the node has left the network.
+///
+/// All addresses are bound when this returns; `Event::Listening` tells the ports that the system chose. To be called
+/// within a tokio runtime with time and I/O.
+pub fn spawn(config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHandle<()>), StartError> {
+    let Config {
+        identity,
+        network,
+        agent,
+        listen,
+        acceptors,
+        dht_server,
+        limits,
+    } = config;
+    let counts = Arc::default();
+    let routes = Routes::new(acceptors, Arc::clone(&counts)).map_err(|error| match error {
+        RouteError::BadName(name) => StartError::BadProtocol(name),
+        RouteError::Twice(name) => StartError::ProtocolTwice(name),
+    })?;
+    let streams = Streams::new(Arc::new(routes));
+    let behaviour = Behaviour::new(&identity, &network, agent, limits, dht_server, streams)
+        .map_err(StartError::Transport)?;
+    let mut swarm = build(&identity, behaviour).map_err(|error| StartError::Transport(error.to_string()))?;
+    for address in &listen {
+        refuse_taken_port(address)?;
+    }
+    for address in listen {
+        swarm.listen_on(address.clone()).map_err(|error| match error {
+            TransportError::MultiaddrNotSupported(address) => StartError::Unsupported(address),
+            TransportError::Other(error) => cannot_listen(address, &error),
+        })?;
+    }
+    let (requests, requests_receiver) = mpsc::channel(COMMANDS_QUEUED_MAX);
+    let (events, events_receiver) = mpsc::channel(EVENTS_QUEUED_MAX);
+    let net = Net {
+        peer_id: identity.peer_id(),
+        requests,
+        counts,
+    };
+    let task = Task::new(
+        swarm,
+        dht_protocol(&network),
+        dht_server,
+        requests_receiver,
+        events,
+    );
+    Ok((net, events_receiver, tokio::spawn(task.run())))
+}
+
+fn build(identity: &Identity, behaviour: Behaviour) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
+    let transports = || -> Result<_, noise::Error> {
+        let mut muxer = yamux::Config::default();
+        muxer.set_max_num_streams(STREAMS_PER_CONNECTION_MAX);
+        let builder = SwarmBuilder::with_existing_identity(identity.keypair().clone())
+            .with_tokio()
+            .with_tcp(
+                tcp::Config::default().nodelay(true).listen_backlog(TCP_BACKLOG),
+                noise::Config::new,
+                move || muxer.clone(),
+            )?
+            .with_quic_config(|mut quic| {
+                quic.max_connection_data = QUIC_CONNECTION_BYTES_MAX;
+                quic
+            });
+        Ok(builder)
+    };
+    match transports()?.with_dns() {
+        Ok(builder) => Ok(builder
+            .with_behaviour(|_| behaviour)?
+            .with_swarm_config(swarm_config)
+            .build()),
+        Err(error) => {
+            // A machine without a resolver can still talk with addresses in numbers.
+            tracing::warn!(%error, "no DNS resolver is configured; /dns addresses will not be reached");
+            Ok(transports()?
+                .with_dns_config(dns::ResolverConfig::default(), dns::ResolverOpts::default())
+                .with_behaviour(|_| behaviour)?
+                .with_swarm_config(swarm_config)
+                .build())
+        }
+    }
+}
+
+fn swarm_config(config: swarm::Config) -> swarm::Config {
+    config
+        .with_idle_connection_timeout(IDLE_TIMEOUT)
+        .with_max_negotiating_inbound_streams(STREAMS_WAITING_MAX)
+        .with_per_connection_event_buffer_size(CONNECTION_EVENTS_QUEUED_MAX)
+        .with_notify_handler_buffer_size(
+            CONNECTION_ORDERS_QUEUED_MAX
+                .try_into()
+                .expect("the constant is not zero"),
+        )
+}
+
+/// libp2p sets `SO_REUSEPORT` on its TCP listeners, so two nodes of one user could share a port unnoticed and each get
+/// half of the connections. A plain bind finds the other one.
+fn refuse_taken_port(address: &Multiaddr) -> Result<(), StartError> {
+    let Some(socket) = tcp_socket(address).filter(|socket| socket.port() != 0) else {
+        return Ok(());
+    };
+    TcpListener::bind(socket)
+        .map(drop)
+        .map_err(|error| cannot_listen(address.clone(), &error))
+}
+
+/// The socket of `/ip4|ip6/…/tcp/…`.
+fn tcp_socket(address: &Multiaddr) -> Option<SocketAddr> {
+    let mut parts = address.iter();
+    let ip = match parts.next()? {
+        Protocol::Ip4(ip) => ip.into(),
+        Protocol::Ip6(ip) => ip.into(),
+        _ => return None,
+    };
+    match parts.next()? {
+        Protocol::Tcp(port) => Some(SocketAddr::new(ip, port)),
+        _ => None,
+    }
+}
+
+fn cannot_listen(address: Multiaddr, error: &io::Error) -> StartError {
+    // Each layer of the transport wraps the system's error once more; the text of the innermost says it all.
+    let mut deepest = error;
+    while let Some(inner) = deepest
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<io::Error>())
+    {
+        deepest = inner;
+    }
+    let reason = deepest.to_string();
+    if deepest.kind() == io::ErrorKind::AddrInUse || reason.contains("in use") {
+        StartError::AddressInUse(address)
+    } else {
+        StartError::CannotListen { address, reason }
+    }
+}

@@ -1,0 +1,227 @@
+//! Which connections are there, and how is each reached?
+
+use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use libp2p::core::Endpoint;
+use libp2p::core::transport::PortUse;
+use libp2p::swarm::{
+    self, CloseConnection, ConnectionDenied, FromSwarm, NetworkBehaviour, THandlerInEvent, ToSwarm,
+};
+use rustle_types::{ConnectionId, Direction, Multiaddr, PeerId};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, watch};
+
+use super::handler::{Handler, OpenRequest, Order};
+use super::routes::{Routes, Shared};
+use super::{ControlEvent, StreamsEvent};
+use crate::config::{CONTROL_MESSAGES_QUEUED_MAX, STREAM_REQUESTS_QUEUED_MAX};
+
+/// All connections, by the ids that the rest of the node knows them by.
+///
+/// Holds one entry per connection, so the connection limits bound it.
+pub(crate) struct Streams {
+    routes: Arc<Routes>,
+    connections: HashMap<ConnectionId, Connection>,
+    ids: HashMap<swarm::ConnectionId, ConnectionId>,
+    peers: HashMap<PeerId, Vec<ConnectionId>>,
+    last_id: u64,
+    outbox: VecDeque<ToSwarm<StreamsEvent, Infallible>>,
+    waker: Option<Waker>,
+}
+
+struct Connection {
+    swarm_id: swarm::ConnectionId,
+    shared: Arc<Shared>,
+    orders: mpsc::Sender<Order>,
+    requests: mpsc::Sender<OpenRequest>,
+    stalled: bool,
+}
+
+/// What came of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// The connection has it.
+    Taken,
+    /// There is no such connection any more, or it was told before that its queue is full.
+    Gone,
+    /// The queue of the connection is full.
+    Stalled,
+}
+
+// === impl Streams ===
+
+impl Streams {
+    pub(crate) fn new(routes: Arc<Routes>) -> Self {
+        Self {
+            routes,
+            connections: HashMap::new(),
+            ids: HashMap::new(),
+            peers: HashMap::new(),
+            last_id: 0,
+            outbox: VecDeque::new(),
+            waker: None,
+        }
+    }
+
+    /// Our id of a connection of the swarm.
+    pub(crate) fn id(&self, swarm_id: swarm::ConnectionId) -> Option<ConnectionId> {
+        self.ids.get(&swarm_id).copied()
+    }
+
+    /// The swarm's id of a connection of ours.
+    pub(crate) fn swarm_id(&self, connection: ConnectionId) -> Option<swarm::ConnectionId> {
+        self.connections
+            .get(&connection)
+            .map(|connection| connection.swarm_id)
+    }
+
+    /// Lets the protocols that need a handshake through.
+    pub(crate) fn admit(&mut self, connection: ConnectionId) {
+        if let Some(connection) = self.connections.get(&connection) {
+            connection.shared.admitted.send_replace(true);
+        }
+    }
+
+    /// Passes an order on to a connection.
+    pub(crate) fn order(&mut self, connection: ConnectionId, order: Order) -> Sent {
+        let Some(connection) = self.connections.get_mut(&connection) else {
+            return Sent::Gone;
+        };
+        match connection.orders.try_send(order) {
+            Ok(()) => Sent::Taken,
+            Err(TrySendError::Full(_)) if !connection.stalled => {
+                connection.stalled = true;
+                Sent::Stalled
+            }
+            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => Sent::Gone,
+        }
+    }
+
+    /// The connections with a peer, as places to ask for a stream; the oldest first.
+    pub(crate) fn openers(&self, peer: &PeerId) -> Vec<mpsc::Sender<OpenRequest>> {
+        let connections = self.peers.get(peer).into_iter().flatten();
+        connections
+            .filter_map(|id| self.connections.get(id))
+            .map(|it| it.requests.clone())
+            .collect()
+    }
+
+    /// Removes a connection that is closed, and tells which it was.
+    pub(crate) fn forget(&mut self, swarm_id: swarm::ConnectionId) -> Option<ConnectionId> {
+        let id = self.ids.remove(&swarm_id)?;
+        let connection = self.connections.remove(&id)?;
+        let peer = connection.shared.peer;
+        if let Some(siblings) = self.peers.get_mut(&peer) {
+            siblings.retain(|sibling| *sibling != id);
+            if siblings.is_empty() {
+                self.peers.remove(&peer);
+            }
+        }
+        Some(id)
+    }
+
+    fn connect(&mut self, swarm_id: swarm::ConnectionId, peer: PeerId, direction: Direction) -> Handler {
+        self.last_id += 1;
+        let id = ConnectionId(self.last_id);
+        let shared = Arc::new(Shared {
+            connection: id,
+            peer,
+            direction,
+            admitted: watch::Sender::new(false),
+        });
+        let (orders, orders_receiver) = mpsc::channel(CONTROL_MESSAGES_QUEUED_MAX);
+        let (requests, requests_receiver) = mpsc::channel(STREAM_REQUESTS_QUEUED_MAX);
+        let connection = Connection {
+            swarm_id,
+            shared: Arc::clone(&shared),
+            orders,
+            requests,
+            stalled: false,
+        };
+        self.connections.insert(id, connection);
+        self.ids.insert(swarm_id, id);
+        Handler::new(
+            Arc::clone(&self.routes),
+            shared,
+            orders_receiver,
+            requests_receiver,
+        )
+    }
+}
+
+impl NetworkBehaviour for Streams {
+    type ConnectionHandler = Handler;
+    type ToSwarm = StreamsEvent;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        swarm_id: swarm::ConnectionId,
+        peer: PeerId,
+        _local: &Multiaddr,
+        _remote: &Multiaddr,
+    ) -> Result<Handler, ConnectionDenied> {
+        Ok(self.connect(swarm_id, peer, Direction::Inbound))
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        swarm_id: swarm::ConnectionId,
+        peer: PeerId,
+        _address: &Multiaddr,
+        _role: Endpoint,
+        _port: PortUse,
+    ) -> Result<Handler, ConnectionDenied> {
+        Ok(self.connect(swarm_id, peer, Direction::Outbound))
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionEstablished(established) => {
+                if let Some(id) = self.id(established.connection_id) {
+                    self.peers.entry(established.peer_id).or_default().push(id);
+                }
+            }
+            // Another behaviour may refuse a connection after we have made its handler.
+            FromSwarm::DialFailure(failure) => {
+                self.forget(failure.connection_id);
+            }
+            FromSwarm::ListenFailure(failure) => {
+                self.forget(failure.connection_id);
+            }
+            // A closed connection keeps its id until the swarm's own event, which comes last, is passed on.
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(
+        &mut self,
+        peer_id: PeerId,
+        swarm_id: swarm::ConnectionId,
+        event: ControlEvent,
+    ) {
+        let Some(id) = self.id(swarm_id) else { return };
+        self.outbox.push_back(match event {
+            ControlEvent::Parted => ToSwarm::CloseConnection {
+                peer_id,
+                connection: CloseConnection::One(swarm_id),
+            },
+            event => ToSwarm::GenerateEvent((id, event)),
+        });
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<StreamsEvent, THandlerInEvent<Self>>> {
+        match self.outbox.pop_front() {
+            Some(event) => Poll::Ready(event),
+            None => {
+                self.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Who polls the swarm, and when not?
+//!
+//! One task owns it. While events are not taken the swarm is not polled: the queues of the connections fill, then the
+//! windows of their streams, and the pressure ends at the peers. Commands are still taken, so a reader that waits for a
+//! command to be accepted before it takes the next event does not deadlock.
+
+use std::collections::{HashMap, VecDeque};
+
+use futures::StreamExt;
+use libp2p::core::transport::ListenerId;
+use libp2p::{StreamProtocol, Swarm, swarm};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::Event;
+use crate::behaviour::Behaviour;
+use crate::config::{EVENTS_HELD_MAX, STOP_TIMEOUT};
+use crate::dht::Searches;
+use crate::handle::Request;
+
+/// The owner of the swarm.
+pub(crate) struct Task {
+    pub(crate) swarm: Swarm<Behaviour>,
+    requests: mpsc::Receiver<Request>,
+    events: mpsc::Sender<Event>,
+    /// Events on their way out; the swarm is polled only while there are none.
+    pub(crate) outbox: VecDeque<Event>,
+    /// Dials that were asked for. Bounded by the connections that the swarm tries at the same time.
+    pub(crate) dials: HashMap<swarm::ConnectionId, u64>,
+    pub(crate) searches: Searches,
+    pub(crate) listeners: Vec<ListenerId>,
+    pub(crate) dht_protocol: StreamProtocol,
+    pub(crate) announce_listen_addresses: bool,
+}
+
+// === impl Task ===
+
+impl Task {
+    pub(crate) fn new(
+        swarm: Swarm<Behaviour>,
+        dht_protocol: StreamProtocol,
+        announce_listen_addresses: bool,
+        requests: mpsc::Receiver<Request>,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        Self {
+            swarm,
+            requests,
+            events,
+            outbox: VecDeque::new(),
+            dials: HashMap::new(),
+            searches: Searches::default(),
+            listeners: Vec::new(),
+            dht_protocol,
+            announce_listen_addresses,
+        }
+    }
+
+    /// Runs until it is told to stop, or nobody is left to command it or to listen to it.
+    pub(crate) async fn run(mut self) {
+        let asker = self.work().await;
+        self.stop().await;
+        if let Some(asker) = asker {
+            // Whoever asked may have gone.
+            let _ = asker.send(());
+        }
+    }
+
+    async fn work(&mut self) -> Option<oneshot::Sender<()>> {
+        let events = self.events.clone();
+        loop {
+            let idle = self.outbox.is_empty();
+            tokio::select! {
+                room = events.reserve(), if !idle => match room {
+                    Ok(room) => {
+                        let event = self.outbox.pop_front().expect("the branch is taken only while one waits");
+                        room.send(event);
+                    }
+                    Err(_) => return None,
+                },
+                () = events.closed(), if idle => return None,
+                event = self.swarm.select_next_some(), if idle => self.on_swarm_event(event),
+                request = self.requests.recv(), if self.outbox.len() < EVENTS_HELD_MAX => match request {
+                    Some(Request::Command(command)) => self.on_command(command),
+                    Some(Request::Openers { peer, reply }) => {
+                        // Whoever asked may have given up.
+                        let _ = reply.send(self.swarm.behaviour().streams.openers(&peer));
+                    }
+                    Some(Request::Shutdown { reply }) => return Some(reply),
+                    None => return None,
+                },
+            }
+        }
+    }
+
+    /// Closes what is open, in order where the peers let us.
+    async fn stop(&mut self) {
+        for listener in std::mem::take(&mut self.listeners) {
+            self.swarm.remove_listener(listener);
+        }
+        let peers: Vec<_> = self.swarm.connected_peers().copied().collect();
+        for peer in peers {
+            // An error means that the connection has just closed by itself.
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        let drained = async {
+            while self.swarm.network_info().connection_counters().num_established() != 0 {
+                self.swarm.select_next_some().await;
+            }
+        };
+        if tokio::time::timeout(STOP_TIMEOUT, drained).await.is_err() {
+            tracing::debug!("some connections did not close in time and are dropped");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The DHT between three nodes of which two do not know each other.
+
+use rustle_net::{Command, Event};
+use rustle_types::{BlockId, Multiaddr, PeerId};
+
+use crate::peer::{Peer, TCP, config};
+
+/// Both sides know from identify where the other can be dialled.
+async fn acquainted(a: &mut Peer, b: &mut Peer) {
+    a.connect(b).await;
+    let (a_id, b_id) = (a.id(), b.id());
+    for (here, there) in [(a, b_id), (b, a_id)] {
+        here.wait("identified", |event| match event {
+            Event::Identified {
+                peer,
+                agent,
+                protocols,
+                listen_addresses,
+                ..
+            } if *peer == there => {
+                assert_eq!(agent, "rustle-test/1");
+                assert!(
+                    protocols.iter().any(|name| name == "/rustle/test/kad/1.0.0"),
+                    "{protocols:?}"
+                );
+                assert!(!listen_addresses.is_empty());
+                Some(())
+            }
+            _ => None,
+        })
+        .await;
+    }
+}
+
+async fn providers(at: &mut Peer, number: u64) -> Vec<(PeerId, Vec<Multiaddr>)> {
+    let mut all = Vec::new();
+    loop {
+        let (some, done) = at
+            .wait("providers", |event| match event {
+                Event::Providers {
+                    request,
+                    providers,
+                    done,
+                } if *request == number => Some((providers.clone(), *done)),
+                _ => None,
+            })
+            .await;
+        all.extend(some);
+        if done {
+            return all;
+        }
+    }
+}
+
+#[tokio::test]
+async fn content_and_peers_are_found_through_a_third_node() {
+    let mut provider = Peer::start(config(TCP)).await;
+    let mut middle = Peer::start(config(TCP)).await;
+    let mut seeker = Peer::start(config(TCP)).await;
+    acquainted(&mut provider, &mut middle).await;
+    acquainted(&mut seeker, &mut middle).await;
+    let cid = BlockId::of(b"some content").cid();
+
+    // The record is on its way while the first searches run: ask until it has arrived.
+    provider.send(Command::Provide { cid }).await;
+    let mut found = Vec::new();
+    for request in 0.. {
+        seeker.send(Command::FindProviders { request, cid }).await;
+        found = providers(&mut seeker, request).await;
+        if !found.is_empty() || request == 1000 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let (_, addresses) = found
+        .iter()
+        .find(|(peer, _)| *peer == provider.id())
+        .expect("the provider is found");
+    assert!(
+        addresses
+            .iter()
+            .any(|address| address.to_string().starts_with(&provider.address.to_string()))
+    );
+
+    seeker
+        .send(Command::FindPeer {
+            request: 9,
+            peer: provider.id(),
+        })
+        .await;
+    let addresses = seeker
+        .wait("the peer", |event| match event {
+            Event::PeerFound {
+                request: 9,
+                peer,
+                addresses,
+            } if *peer == provider.id() => Some(addresses.clone()),
+            _ => None,
+        })
+        .await;
+    assert!(
+        addresses
+            .iter()
+            .any(|address| address.to_string().starts_with(&provider.address.to_string()))
+    );
+}
+
+#[tokio::test]
+async fn a_search_without_peers_ends_with_nothing() {
+    let mut alone = Peer::start(config(TCP)).await;
+    let cid = BlockId::of(b"nowhere").cid();
+
+    alone.send(Command::FindProviders { request: 1, cid }).await;
+    assert_eq!(providers(&mut alone, 1).await, vec![]);
+
+    let nobody = PeerId::random();
+    alone
+        .send(Command::FindPeer {
+            request: 2,
+            peer: nobody,
+        })
+        .await;
+    let addresses = alone
+        .wait("the answer", |event| match event {
+            Event::PeerFound {
+                request: 2,
+                addresses,
+                ..
+            } => Some(addresses.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(addresses, Vec::<Multiaddr>::new());
+}

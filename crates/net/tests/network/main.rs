@@ -1,0 +1,13 @@
+//! Nodes that talk with each other over real sockets on loopback.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failed step of a test is its failure, also in what several tests share"
+)]
+
+mod control;
+mod dht;
+mod dialing;
+mod foreign;
+mod gossip;
+mod peer;
+mod streams;
