@@ -1,0 +1,91 @@
+//! What must a node be able to do, to be administered?
+//!
+//! One method per call, in domain types. Arguments have been parsed and are within their bounds; time limits of calls
+//! without one of their own are kept by the server, which drops the future. So each method must be safe to drop.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use rustle_types::{BlockId, ChainId, Multiaddr, PeerId};
+
+use crate::fault::Fault;
+use crate::views::{
+    Added, Appended, BlockView, CatQuery, ChainDigest, ChainRef, ChainView, Delivery, FollowFrom,
+    InviteTerms, Joined, LogQuery, NewEntry, NodeIdentity, NodeStatus, PeerView, Profile,
+};
+
+/// A long answer or request. It is pulled: no item is made before the other side has room for it.
+pub type Flow<T> = BoxStream<'static, Result<T, Fault>>;
+
+/// A node, as the administration interface sees it. Implementations may write `async fn`.
+pub trait Backend: Send + Sync + 'static {
+    /// Who the node is.
+    fn id(&self) -> impl Future<Output = Result<NodeIdentity, Fault>> + Send;
+
+    /// How the node is doing.
+    fn status(&self) -> impl Future<Output = Result<NodeStatus, Fault>> + Send;
+
+    /// The connected peers.
+    fn peers(&self) -> impl Future<Output = Result<Vec<PeerView>, Fault>> + Send;
+
+    /// Dials, and waits for the end of the handshake, at most for `timeout`.
+    fn connect(
+        &self,
+        address: Multiaddr,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<PeerId, Fault>> + Send;
+
+    /// Imports a file. An error in `bytes` means that the caller broke off: keep nothing.
+    fn add(&self, profile: Profile, bytes: Flow<Bytes>) -> impl Future<Output = Result<Added, Fault>> + Send;
+
+    /// Reads a file. Items may have any size.
+    fn cat(&self, query: CatQuery) -> impl Future<Output = Result<Flow<Bytes>, Fault>> + Send;
+
+    /// Makes a chain.
+    fn create_chain(&self, name: String) -> impl Future<Output = Result<ChainId, Fault>> + Send;
+
+    /// The chains on the node, in a stable order.
+    fn chains(&self) -> impl Future<Output = Result<Vec<ChainView>, Fault>> + Send;
+
+    /// Issues an invitation and gives its text.
+    fn invite(
+        &self,
+        chain: ChainRef,
+        terms: InviteTerms,
+    ) -> impl Future<Output = Result<String, Fault>> + Send;
+
+    /// Joins by an invitation, of which only the outer form has been checked.
+    fn join(
+        &self,
+        invitation: String,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<Joined, Fault>> + Send;
+
+    /// Appends a block and waits until it is durable.
+    fn append(
+        &self,
+        chain: ChainRef,
+        entry: NewEntry,
+    ) -> impl Future<Output = Result<Appended, Fault>> + Send;
+
+    /// The blocks in canonical order.
+    fn log(
+        &self,
+        chain: ChainRef,
+        query: LogQuery,
+    ) -> impl Future<Output = Result<Flow<BlockView>, Fault>> + Send;
+
+    /// The leaves, in canonical order.
+    fn leaves(&self, chain: ChainRef) -> impl Future<Output = Result<Vec<BlockId>, Fault>> + Send;
+
+    /// Blocks as they come, without end.
+    fn follow(
+        &self,
+        chain: ChainRef,
+        from: FollowFrom,
+    ) -> impl Future<Output = Result<Flow<Delivery>, Fault>> + Send;
+
+    /// The hash over the canonical order.
+    fn digest(&self, chain: ChainRef) -> impl Future<Output = Result<ChainDigest, Fault>> + Send;
+}

@@ -1,0 +1,220 @@
+//! Is this text what it should be?
+//!
+//! The server asks for every request, and the command line asks before it even looks for a daemon, so both give the same
+//! answer: `InvalidArgument` with what was wrong and what to do.
+
+use bytes::Bytes;
+use rustle_types::limits::{
+    BLOCK_BODY_BYTES_MAX, BLOCK_TOPIC_BYTES_MAX, BLOCK_TOPICS_MAX, CHAIN_NAME_BYTES_MAX, INVITATION_CHARS_MAX,
+};
+use rustle_types::{BlockId, Cid, Multiaddr};
+
+use crate::fault::Fault;
+use crate::views::{ChainRef, NewEntry};
+
+/// What every invitation begins with.
+pub const INVITATION_PREFIX: &str = "rustle1";
+/// What every id of a block or chain begins with: base32 of CIDv1, dag-cbor, sha2-256.
+const BLOCK_PREFIX: &str = "bafyrei";
+/// Longest text that is repeated in a message.
+const SHOWN_CHARS_MAX: usize = 80;
+
+/// Any CID.
+pub fn cid(text: &str) -> Result<Cid, Fault> {
+    Cid::try_from(text).map_err(|cause| {
+        let text = shown(text);
+        Fault::bad_argument(format!(
+            "`{text}` is not a CID ({cause}); copy the whole id, it begins with `Qm` or `baf`"
+        ))
+    })
+}
+
+/// An address to dial.
+pub fn address(text: &str) -> Result<Multiaddr, Fault> {
+    let example = "it looks like `/ip4/192.0.2.7/tcp/4001/p2p/12D3Koo…`";
+    match text.parse::<Multiaddr>() {
+        Ok(address) if address.is_empty() => {
+            Err(Fault::bad_argument(format!("the multiaddr is empty; {example}")))
+        }
+        Ok(address) => Ok(address),
+        Err(cause) => {
+            let text = shown(text);
+            Err(Fault::bad_argument(format!(
+                "`{text}` is not a multiaddr ({cause}); {example}"
+            )))
+        }
+    }
+}
+
+/// The id of a block.
+pub fn block(text: &str) -> Result<BlockId, Fault> {
+    text.parse()
+        .map_err(|cause: rustle_types::IdError| Fault::bad_argument(cause.to_string()))
+}
+
+/// A chain by id or by name. What begins like an id must be one.
+pub fn chain(text: &str) -> Result<ChainRef, Fault> {
+    if text.starts_with(BLOCK_PREFIX) || Cid::try_from(text).is_ok() {
+        let id = text
+            .parse()
+            .map_err(|cause: rustle_types::IdError| Fault::bad_argument(cause.to_string()))?;
+        return Ok(ChainRef::Id(id));
+    }
+    name_rule(text).map_err(|why| {
+        let text = shown(text);
+        Fault::bad_argument(format!(
+            "`{text}` is neither the id nor the name of a chain: {why}"
+        ))
+    })?;
+    Ok(ChainRef::Name(text.to_owned()))
+}
+
+/// The name of a new chain. It may not look like an id, or no one could use it.
+pub fn chain_name(text: &str) -> Result<String, Fault> {
+    let refuse =
+        |why: &str| Fault::bad_argument(format!("`{}` is not a name for a chain: {why}", shown(text)));
+    name_rule(text).map_err(|why| refuse(&why))?;
+    if text.starts_with(BLOCK_PREFIX) || Cid::try_from(text).is_ok() {
+        return Err(refuse("it looks like an id; take another"));
+    }
+    Ok(text.to_owned())
+}
+
+/// The outer form of an invitation; the backend opens it.
+pub fn invitation(text: &str) -> Result<String, Fault> {
+    let text = text.trim();
+    let whole = "copy the whole word that `rustle chain invite` gave";
+    if !text.starts_with(INVITATION_PREFIX) {
+        // Not repeated: the rest of a torn invitation is still a secret.
+        return Err(Fault::bad_argument(format!(
+            "this is not an invitation: it does not begin with `{INVITATION_PREFIX}`; {whole}"
+        )));
+    }
+    if INVITATION_CHARS_MAX < text.len() {
+        return Err(Fault::bad_argument(format!(
+            "the invitation has {} characters, at most {INVITATION_CHARS_MAX} are possible; {whole}",
+            text.len()
+        )));
+    }
+    if !text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    {
+        return Err(Fault::bad_argument(format!(
+            "the invitation has characters that none can have; {whole}"
+        )));
+    }
+    Ok(text.to_owned())
+}
+
+/// Topics and body of a new block, within their bounds.
+pub fn entry(topics: Vec<String>, body: Bytes) -> Result<NewEntry, Fault> {
+    if BLOCK_TOPICS_MAX < topics.len() {
+        return Err(Fault::bad_argument(format!(
+            "{} topics given; a block has at most {BLOCK_TOPICS_MAX}",
+            topics.len()
+        )));
+    }
+    if let Some(topic) = topics
+        .iter()
+        .find(|topic| !(1..=BLOCK_TOPIC_BYTES_MAX).contains(&topic.len()))
+    {
+        return Err(Fault::bad_argument(format!(
+            "topic `{}` has {} bytes; 1 to {BLOCK_TOPIC_BYTES_MAX} are allowed",
+            shown(topic),
+            topic.len()
+        )));
+    }
+    if BLOCK_BODY_BYTES_MAX < body.len() {
+        return Err(Fault::bad_argument(format!(
+            "the body has {} bytes, a block holds at most {BLOCK_BODY_BYTES_MAX}; add it as a file and append its CID",
+            body.len()
+        )));
+    }
+    Ok(NewEntry { topics, body })
+}
+
+fn name_rule(text: &str) -> Result<(), String> {
+    if !(1..=CHAIN_NAME_BYTES_MAX).contains(&text.len()) {
+        return Err(format!(
+            "it has {} bytes, 1 to {CHAIN_NAME_BYTES_MAX} are allowed",
+            text.len()
+        ));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("it has control characters".to_owned());
+    }
+    if text.trim() != text {
+        return Err("it begins or ends with white space".to_owned());
+    }
+    Ok(())
+}
+
+/// The beginning of a text, without what could upset a terminal or a line of log.
+fn shown(text: &str) -> String {
+    text.chars()
+        .take(SHOWN_CHARS_MAX)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::FaultKind;
+
+    const BLOCK: &str = "bafyreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+
+    #[test]
+    fn chains_are_named_by_id_or_name() {
+        assert!(matches!(chain(BLOCK), Ok(ChainRef::Id(_))));
+        assert_eq!(chain("chat room"), Ok(ChainRef::Name("chat room".to_owned())));
+
+        for bad in [
+            "",
+            " x",
+            "a\nb",
+            &"n".repeat(65),
+            &BLOCK[..40],
+            "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG",
+        ] {
+            let fault = chain(bad).unwrap_err();
+            assert_eq!(fault.kind, FaultKind::InvalidArgument, "{bad}");
+            assert!(!fault.message.contains('\n'), "{bad}");
+        }
+        assert!(
+            chain_name(BLOCK).is_err(),
+            "a name that is an id could never be used"
+        );
+    }
+
+    #[test]
+    fn texts_of_other_kinds_are_refused() {
+        assert!(cid("QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG").is_ok());
+        for bad in ["", "Qm", "hello", "/ipfs/"] {
+            assert!(cid(bad).is_err(), "{bad}");
+        }
+        assert!(address("/ip4/127.0.0.1/tcp/4001").is_ok());
+        for bad in ["", "127.0.0.1:4001", "/ip4/300.0.0.1/tcp/1", "/tcp"] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+        assert_eq!(invitation(" rustle1abc\n"), Ok("rustle1abc".to_owned()));
+        for bad in [
+            "",
+            "rustle2abc",
+            "rustle1 abc",
+            &format!("rustle1{}", "a".repeat(INVITATION_CHARS_MAX)),
+        ] {
+            assert!(invitation(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_entry_keeps_its_bounds() {
+        let body = |len| Bytes::from(vec![0; len]);
+        assert!(entry(vec!["t".to_owned(); BLOCK_TOPICS_MAX], body(BLOCK_BODY_BYTES_MAX)).is_ok());
+        assert!(entry(vec!["t".to_owned(); BLOCK_TOPICS_MAX + 1], body(0)).is_err());
+        assert!(entry(vec![String::new()], body(0)).is_err());
+        assert!(entry(Vec::new(), body(BLOCK_BODY_BYTES_MAX + 1)).is_err());
+    }
+}
