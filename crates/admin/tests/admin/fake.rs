@@ -1,0 +1,290 @@
+//! A node that is one list of blocks and one list of files.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::stream::{self, StreamExt as _};
+use rustle_admin::fault::reason;
+use rustle_admin::views::*;
+use rustle_admin::{Backend, Fault, FaultKind, Flow};
+use rustle_types::{BlockId, ChainId, Cid, Multiaddr, PeerId, Timestamp};
+
+pub(crate) const PEER: &str = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+pub(crate) const INVITATION: &str = "rustle1abcdef";
+
+#[derive(Debug, Default)]
+pub(crate) struct Fake {
+    pub(crate) files: Mutex<Vec<(Cid, Bytes)>>,
+    pub(crate) chains: Mutex<Vec<(ChainId, String)>>,
+    pub(crate) blocks: Mutex<Vec<BlockView>>,
+    /// What the last calls asked for, in `Debug` form.
+    pub(crate) asked: Mutex<Vec<String>>,
+}
+
+pub(crate) fn peer() -> PeerId {
+    PEER.parse().expect("a peer id")
+}
+
+pub(crate) fn address() -> Multiaddr {
+    format!("/ip4/127.0.0.1/tcp/4001/p2p/{PEER}")
+        .parse()
+        .expect("a multiaddr")
+}
+
+impl Fake {
+    fn resolve(&self, chain: &ChainRef) -> Result<ChainId, Fault> {
+        let chains = self.chains.lock().expect("no panic while locked");
+        chain.resolve(chains.iter().map(|(id, name)| (*id, name.as_str())))
+    }
+
+    fn note(&self, asked: impl std::fmt::Debug) {
+        self.asked
+            .lock()
+            .expect("no panic while locked")
+            .push(format!("{asked:?}"));
+    }
+
+    pub(crate) fn asked(&self) -> String {
+        self.asked.lock().expect("no panic while locked").join("\n")
+    }
+}
+
+impl Backend for Fake {
+    async fn id(&self) -> Result<NodeIdentity, Fault> {
+        Ok(NodeIdentity {
+            peer: peer(),
+            addresses: vec![address()],
+            network: "test".parse().expect("a network name"),
+            agent: "rustled/0.1.0".to_owned(),
+            version: "0.1.0".to_owned(),
+        })
+    }
+
+    async fn status(&self) -> Result<NodeStatus, Fault> {
+        Ok(NodeStatus {
+            uptime: Duration::from_millis(1500),
+            ready: true,
+            health: "ready".to_owned(),
+            network: "test".parse().expect("a network name"),
+            version: "0.1.0".to_owned(),
+            listen_addresses: vec![address()],
+            peers: PeerCounts {
+                rustle: 2,
+                foreign: 1,
+                pending: 3,
+            },
+            chains: 1,
+            store_bytes: Some(4096),
+        })
+    }
+
+    async fn peers(&self) -> Result<Vec<PeerView>, Fault> {
+        let known = PeerView {
+            peer: peer(),
+            address: address(),
+            direction: Direction::Outbound,
+            class: PeerClass::Rustle,
+            agent: Some("rustled/0.1.0".to_owned()),
+            version: Some("0.1.0".to_owned()),
+            network: Some("test".to_owned()),
+            services: 17,
+            connected: Duration::from_millis(20),
+            ping_rtt: Some(Duration::from_micros(345)),
+        };
+        let pending = PeerView {
+            direction: Direction::Inbound,
+            class: PeerClass::Pending,
+            agent: None,
+            version: None,
+            network: None,
+            ping_rtt: None,
+            ..known.clone()
+        };
+        Ok(vec![known, pending])
+    }
+
+    async fn connect(&self, address: Multiaddr, timeout: Duration) -> Result<PeerId, Fault> {
+        self.note(("connect", &address, timeout));
+        match address.to_string() {
+            text if text.contains("/tcp/1/") => Err(Fault::unreachable(&text, &"connection refused")),
+            text if text.contains("/tcp/2/") => Err(Fault::incompatible_network("test", "other")),
+            _ => Ok(peer()),
+        }
+    }
+
+    async fn add(&self, profile: Profile, mut bytes: Flow<Bytes>) -> Result<Added, Fault> {
+        let (mut whole, mut blocks) = (BytesMut::new(), 0);
+        while let Some(chunk) = bytes.next().await {
+            let chunk = match chunk {
+                Ok(chunk) => chunk,
+                Err(fault) => {
+                    self.note(("broken", fault.reason));
+                    return Err(fault);
+                }
+            };
+            whole.extend_from_slice(&chunk);
+            blocks += 1;
+        }
+        self.note(("add", profile, whole.len()));
+        let cid = BlockId::of(&whole).cid();
+        let bytes = whole.len() as u64;
+        self.files
+            .lock()
+            .expect("no panic while locked")
+            .push((cid, whole.freeze()));
+        Ok(Added { cid, bytes, blocks })
+    }
+
+    async fn cat(&self, query: CatQuery) -> Result<Flow<Bytes>, Fault> {
+        self.note(("cat", query));
+        let files = self.files.lock().expect("no panic while locked");
+        let Some((_, bytes)) = files.iter().find(|(cid, _)| *cid == query.cid) else {
+            let fault = Fault::new(
+                FaultKind::DeadlineExceeded,
+                reason::CONTENT_NOT_FOUND,
+                "nobody has it",
+            );
+            // Found out only after the answer has begun, as in a real node.
+            return Ok(stream::iter([Err(fault)]).boxed());
+        };
+        let start = usize::try_from(query.offset).expect("small").min(bytes.len());
+        let length = query.length.map_or(usize::MAX, |length| length as usize);
+        let end = start.saturating_add(length).min(bytes.len());
+        Ok(stream::iter([Ok(bytes.slice(start..end))]).boxed())
+    }
+
+    async fn create_chain(&self, name: String) -> Result<ChainId, Fault> {
+        let genesis = BlockId::of(name.as_bytes());
+        let id = ChainId::of_genesis(genesis);
+        self.chains
+            .lock()
+            .expect("no panic while locked")
+            .push((id, name));
+        let genesis = BlockView {
+            block: genesis,
+            position: Some(0),
+            height: 0,
+            time: Timestamp::from_millis(1_700_000_000_000),
+            author: peer(),
+            parents: Vec::new(),
+            topics: Vec::new(),
+            body: Bytes::new(),
+            kind: BlockKind::Genesis,
+        };
+        self.blocks.lock().expect("no panic while locked").push(genesis);
+        Ok(id)
+    }
+
+    async fn chains(&self) -> Result<Vec<ChainView>, Fault> {
+        let blocks = self.blocks.lock().expect("no panic while locked").len() as u64;
+        let chains = self.chains.lock().expect("no panic while locked");
+        let view = |(chain, name): &(ChainId, String)| ChainView {
+            chain: *chain,
+            name: name.clone(),
+            blocks,
+            height: blocks - 1,
+            leaves: 1,
+        };
+        Ok(chains.iter().map(view).collect())
+    }
+
+    async fn invite(&self, chain: ChainRef, terms: InviteTerms) -> Result<String, Fault> {
+        self.resolve(&chain)?;
+        self.note(("invite", terms));
+        Ok(INVITATION.to_owned())
+    }
+
+    async fn join(&self, invitation: String, timeout: Duration) -> Result<Joined, Fault> {
+        self.note(("join", &invitation, timeout));
+        if invitation != INVITATION {
+            let message = "the invitation has expired; ask for another";
+            return Err(Fault::new(
+                FaultKind::FailedPrecondition,
+                reason::INVITATION_EXPIRED,
+                message,
+            ));
+        }
+        Ok(Joined {
+            chain: ChainId::of_genesis(BlockId::of(b"joined")),
+            name: "joined".to_owned(),
+        })
+    }
+
+    async fn append(&self, chain: ChainRef, entry: NewEntry) -> Result<Appended, Fault> {
+        self.resolve(&chain)?;
+        let mut blocks = self.blocks.lock().expect("no panic while locked");
+        let last = blocks.last().expect("the genesis block").clone();
+        let height = last.height + 1;
+        let block = BlockId::of(&[&entry.body, height.to_le_bytes().as_slice()].concat());
+        blocks.push(BlockView {
+            block,
+            position: None,
+            height,
+            parents: vec![last.block],
+            topics: entry.topics,
+            body: entry.body,
+            kind: BlockKind::Data,
+            ..last
+        });
+        Ok(Appended { block, height })
+    }
+
+    async fn log(&self, chain: ChainRef, query: LogQuery) -> Result<Flow<BlockView>, Fault> {
+        self.resolve(&chain)?;
+        self.note(("log", query));
+        let mut blocks = self.blocks.lock().expect("no panic while locked").clone();
+        if query.order == Order::NewestFirst {
+            blocks.reverse();
+        }
+        let behind = match query.after {
+            None => 0,
+            Some(after) => {
+                1 + blocks
+                    .iter()
+                    .position(|view| view.block == after)
+                    .expect("a known block")
+            }
+        };
+        Ok(stream::iter(blocks.into_iter().skip(behind).map(Ok)).boxed())
+    }
+
+    async fn leaves(&self, chain: ChainRef) -> Result<Vec<BlockId>, Fault> {
+        self.resolve(&chain)?;
+        Ok(self
+            .blocks
+            .lock()
+            .expect("no panic while locked")
+            .last()
+            .map(|view| view.block)
+            .into_iter()
+            .collect())
+    }
+
+    async fn follow(&self, chain: ChainRef, from: FollowFrom) -> Result<Flow<Delivery>, Fault> {
+        self.resolve(&chain)?;
+        let blocks = self.blocks.lock().expect("no panic while locked").clone();
+        let first = match from {
+            FollowFrom::Now => blocks.len(),
+            FollowFrom::Start => 0,
+            FollowFrom::Sequence(sequence) => usize::try_from(sequence).expect("small"),
+        };
+        let known = blocks.into_iter().enumerate().skip(first);
+        let known = known.map(|(sequence, block)| {
+            Ok(Delivery {
+                sequence: sequence as u64,
+                block,
+            })
+        });
+        Ok(stream::iter(known).chain(stream::pending()).boxed())
+    }
+
+    async fn digest(&self, chain: ChainRef) -> Result<ChainDigest, Fault> {
+        self.resolve(&chain)?;
+        let blocks = self.blocks.lock().expect("no panic while locked").len() as u64;
+        Ok(ChainDigest {
+            hash: [0xab; 32],
+            blocks,
+        })
+    }
+}
