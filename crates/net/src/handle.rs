@@ -89,6 +89,20 @@ impl Net {
             .map_err(|_| Stopped)
     }
 
+    /// Has a command carried out if there is room for it now, else gives it back. After the stop it is dropped.
+    pub fn try_send(&self, command: Command) -> Result<(), Command> {
+        match self.requests.try_send(Request::Command(command)) {
+            Err(mpsc::error::TrySendError::Full(Request::Command(command))) => Err(command),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Waits until there is room for a command, or the node has left the network.
+    pub async fn ready(&self) {
+        // An error means that nothing will be carried out any more, so that nothing need wait.
+        let _ = self.requests.reserve().await;
+    }
+
     /// Opens a stream to a connected peer, on the oldest connection, for the first of `protocols` that it speaks. Gives
     /// the stream and the protocol that was agreed on. Any number may be opened at the same time.
     pub async fn open(&self, peer: PeerId, protocols: &[String]) -> Result<(Stream, String), OpenError> {

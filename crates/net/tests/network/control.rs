@@ -1,7 +1,8 @@
 //! The control stream between two nodes.
 
-use rustle_net::{CONTROL_PROTOCOL, Command, Event};
-use rustle_wire::{Control, Disconnect, DisconnectReason};
+use rustle_net::{CONTROL_PROTOCOL, Command, ControlError, EVENTS_QUEUED_MAX, Event, OpenError};
+use rustle_types::{Multiaddr, PeerId, Timestamp};
+use rustle_wire::{Control, Disconnect, DisconnectReason, Hello, Services, Versions};
 
 use crate::peer::{Peer, QUIC, TCP, config, within};
 
@@ -107,33 +108,67 @@ async fn a_second_control_stream_is_refused_from_either_side() {
     assert_eq!(dialer.net.counters().surplus_control, 1);
 }
 
+/// Some 400 bytes.
+fn large_message(nonce: u64) -> Control {
+    let address: Multiaddr =
+        "/ip6/2001:db8::1/tcp/4001/p2p/12D3KooWPaFfr1Qsw983rbgD3CHf5aCopW5h4HytsUjYqZhAbGUc"
+            .parse()
+            .unwrap();
+    Control::Hello(Hello {
+        versions: Versions::ours(),
+        network: "test".parse().unwrap(),
+        services: Services::INBOUND,
+        user_agent: String::new(),
+        software_version: String::new(),
+        time: Timestamp::default(),
+        nonce,
+        listen_addresses: vec![address; 6],
+        observed_address: None,
+    })
+}
+
 #[tokio::test]
 async fn a_peer_that_floods_is_not_read_while_nobody_listens_and_commands_are_still_taken() {
+    // Far more than the queues and the window of the stream (256 KiB) hold.
     const MESSAGES: u64 = 20_000;
     let mut dialer = Peer::start(config(TCP)).await;
     let mut acceptor = Peer::start(config(TCP)).await;
     let (ours, theirs) = dialer.connect(&mut acceptor).await;
     dialer.control_opened(ours).await;
-    acceptor.control_opened(theirs).await;
 
-    // The flooder gives up once its own queue is full, as the other side does not read: that is the pressure.
     let mut sent = 0;
-    let mut stalled = false;
     for nonce in 0..MESSAGES {
         dialer
             .send(Command::SendControl {
                 connection: ours,
-                message: Control::PingRequest { nonce },
+                message: large_message(nonce),
             })
             .await;
+        // The answer means that the command before it is carried out.
+        assert!(
+            dialer
+                .net
+                .open(PeerId::random(), &["/none/1".to_owned()])
+                .await
+                .is_err()
+        );
         sent += 1;
-        if let Ok(Event::ControlBroken { .. }) = dialer.events.try_recv() {
-            stalled = true;
+        let mut events = std::iter::from_fn(|| dialer.events.try_recv().ok());
+        if events.any(|event| {
+            matches!(
+                event,
+                Event::ControlBroken {
+                    error: ControlError::Stalled(_),
+                    ..
+                }
+            )
+        }) {
             break;
         }
     }
 
-    // Nobody has read an event of the acceptor: it is full, and takes commands all the same.
+    assert!(sent < MESSAGES, "the flood was swallowed whole");
+    assert_eq!(acceptor.events.len(), EVENTS_QUEUED_MAX);
     acceptor
         .send(Command::Keep {
             connection: theirs,
@@ -142,12 +177,13 @@ async fn a_peer_that_floods_is_not_read_while_nobody_listens_and_commands_are_st
         .await;
     let opened = within(
         "the answer",
-        acceptor.net.open(dialer.id(), &["/none/1".to_owned()]),
+        acceptor.net.open(PeerId::random(), &["/none/1".to_owned()]),
     )
     .await;
-    assert!(opened.is_err());
-    assert!(stalled || sent == MESSAGES);
-    assert_eq!(acceptor.control(theirs).await, Control::PingRequest { nonce: 0 });
+    assert_eq!(opened.map(|_| ()), Err(OpenError::NotConnected));
+    for nonce in 0..EVENTS_QUEUED_MAX as u64 / 2 {
+        assert_eq!(acceptor.control(theirs).await, large_message(nonce));
+    }
 }
 
 #[tokio::test]
