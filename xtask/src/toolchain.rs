@@ -16,6 +16,12 @@ pub(crate) fn ensure() -> Result<()> {
     if !cfg!(target_os = "linux") || missing.is_empty() {
         return Ok(());
     }
+    if let Some(told) = std::env::var_os("LIBCLANG_PATH").filter(|_| !has_libclang()) {
+        bail!(
+            "LIBCLANG_PATH={} holds no libclang; unset it or mend it",
+            told.display()
+        );
+    }
     let Some(apt) = apt_get() else {
         bail!("{}", advice(&missing))
     };
@@ -30,7 +36,7 @@ pub(crate) fn ensure() -> Result<()> {
     };
     // Without the lists of packages a new machine finds nothing; with old ones it still may.
     let updated = succeeds(&mut with(&["update"]));
-    run(with(&["install", "-y", "--no-install-recommends"]).args(&missing)).with_context(|| {
+    run(with(&["install", "-y", "-qq", "--no-install-recommends"]).args(&missing)).with_context(|| {
         if updated {
             advice(&missing)
         } else {
