@@ -4,12 +4,12 @@
 //! the chain can be opened.
 
 use bytes::Bytes;
-use rustle_store::{Batch, Store};
+use rustle_store::Batch;
 use rustle_types::{ChainId, Timestamp};
 use rustle_wire::Member;
 
-use crate::records::{self, ChainRecord, ReadError};
-use crate::{Block, BlockError, Genesis, GenesisError, Policy, Signer, reader};
+use crate::records::{self, ChainRecord};
+use crate::{Block, BlockError, Genesis, GenesisError, Policy, Signer};
 
 /// Why a chain cannot be adopted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,18 +17,12 @@ pub enum AdoptError {
     /// The block is not the genesis that the invitation names.
     #[error("the member sent the first block of another chain")]
     OtherChain,
-    /// The chain is here already.
-    #[error("chain {0} is here already")]
-    Known(ChainId),
     /// The block is not a genesis block for this version.
     #[error(transparent)]
     Genesis(#[from] GenesisError),
-    /// The store failed.
-    #[error(transparent)]
-    Read(#[from] ReadError),
 }
 
-/// Makes a new open chain owned by `signer`. `nonce` is random.
+/// Makes a new open chain founded by `signer`. `nonce` is random.
 pub fn create(
     signer: &Signer,
     name: &str,
@@ -47,9 +41,9 @@ pub fn create(
 
 /// Takes over the chain of an invitation with the genesis block that a member gave.
 ///
-/// Keeps at most 8 of `members` to dial later.
+/// Keeps at most 8 of `members` to dial later. Only for a chain that is not here ([`reader::record`](crate::reader::record)
+/// gives `None`): the batch begins it anew.
 pub fn adopt(
-    store: &dyn Store,
     genesis: Bytes,
     expected: ChainId,
     members: &[Member],
@@ -60,22 +54,20 @@ pub fn adopt(
         return Err(AdoptError::OtherChain);
     }
     let genesis = Genesis::read(&block)?;
-    if reader::record(store, &expected)?.is_some() {
-        return Err(AdoptError::Known(expected));
-    }
     Ok(first_batch(&block, genesis, members, now))
 }
 
 fn first_batch(block: &Block, genesis: Genesis, members: &[Member], now: Timestamp) -> Batch {
     let record = ChainRecord {
+        chain: block.chain(),
         name: genesis.name,
         created: genesis.created,
         joined: now,
-        owner: block.author(),
+        founder: block.author(),
         members: records::bounded(members).to_vec(),
     };
     let mut batch = Batch::new();
-    record.put(&block.chain(), &mut batch);
+    record.put(&mut batch);
     records::put_attached(&mut batch, block, 0, &[]);
     batch
 }

@@ -1,7 +1,7 @@
 //! What does the first block of a chain fix for ever?
 //!
-//! Its body is a DAG-CBOR map of name, nonce and policy; the block's author is the owner and its time the birth of the
-//! chain. The nonce makes two chains of the same name, owner and millisecond different.
+//! Its body is a DAG-CBOR map of name, nonce and policy; the block's author is its founder and its time the birth of the
+//! chain. The nonce makes two chains of the same name, founder and millisecond different.
 
 use bytes::Bytes;
 use rustle_types::Timestamp;

@@ -8,7 +8,8 @@ use rustle_types::{BlockId, ChainId};
 use sha2::{Digest as _, Sha256};
 
 use crate::Block;
-use crate::records::{self, BlockRecord, ChainRecord, ReadError};
+use crate::records;
+pub use crate::records::{BlockRecord, ChainRecord, ReadError};
 
 /// Records read at once while walking a table.
 const CHUNK: usize = 4096;
@@ -34,7 +35,7 @@ pub struct StoredBlock {
 }
 
 /// All chains of this node, by digest. At most `CHAINS_MAX` are made.
-pub fn chains(store: &dyn Store) -> Result<Vec<(ChainId, ChainRecord)>, ReadError> {
+pub fn chains(store: &dyn Store) -> Result<Vec<ChainRecord>, ReadError> {
     let records = store.scan(Table::Chains, &Scan::prefix(b"", usize::MAX))?;
     let chains = records.iter().map(|(key, value)| {
         let digest = <[u8; 32]>::try_from(&key[..]).map_err(|_| ReadError::Damaged {
@@ -42,7 +43,7 @@ pub fn chains(store: &dyn Store) -> Result<Vec<(ChainId, ChainRecord)>, ReadErro
             what: "a key of another length",
         })?;
         let chain = ChainId::of_genesis(BlockId::from_digest(digest));
-        Ok((chain, ChainRecord::decode(value)?))
+        ChainRecord::decode(chain, value)
     });
     chains.collect()
 }
@@ -50,7 +51,7 @@ pub fn chains(store: &dyn Store) -> Result<Vec<(ChainId, ChainRecord)>, ReadErro
 /// What this node keeps of a chain beside its blocks; `None` for an unknown chain.
 pub fn record(store: &dyn Store, chain: &ChainId) -> Result<Option<ChainRecord>, ReadError> {
     let value = store.record(Table::Chains, chain.digest())?;
-    value.map(|value| ChainRecord::decode(&value)).transpose()
+    value.map(|value| ChainRecord::decode(*chain, &value)).transpose()
 }
 
 /// How many blocks there are, which is also the next sequence number. Reads one record.

@@ -19,6 +19,8 @@ const VERSION: u8 = 1;
 /// One record of [`Table::Chains`]: what this node keeps of a chain beside its blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainRecord {
+    /// The chain.
+    pub chain: ChainId,
     /// The local name, at first the one in the genesis block.
     pub name: String,
     /// Time of the genesis block.
@@ -26,7 +28,7 @@ pub struct ChainRecord {
     /// When this node made or joined the chain.
     pub joined: Timestamp,
     /// Author of the genesis block.
-    pub owner: Author,
+    pub founder: Author,
     /// At most 8 members to dial first, each with at most 4 addresses.
     pub members: Vec<Member>,
 }
@@ -69,10 +71,10 @@ pub enum ReadError {
 #[derive(Debug, Serialize, Deserialize)]
 struct EncodedChain<'a> {
     name: &'a str,
-    #[serde(borrow)]
-    owner: Raw<'a>,
     joined: u64,
     created: u64,
+    #[serde(borrow)]
+    founder: Raw<'a>,
     #[serde(borrow)]
     members: Vec<(Raw<'a>, Vec<Raw<'a>>)>,
 }
@@ -81,15 +83,15 @@ struct EncodedChain<'a> {
 
 impl ChainRecord {
     /// Adds the record to `batch`.
-    pub fn put(&self, chain: &ChainId, batch: &mut Batch) {
-        batch.put(Table::Chains, chain.digest().to_vec(), self.encode());
+    pub fn put(&self, batch: &mut Batch) {
+        batch.put(Table::Chains, self.chain.digest().to_vec(), self.encode());
     }
 
     fn encode(&self) -> Vec<u8> {
         let members: Vec<_> = bounded(&self.members).iter().map(member_bytes).collect();
         let encoded = EncodedChain {
             name: &self.name,
-            owner: Raw(self.owner.as_bytes()),
+            founder: Raw(self.founder.as_bytes()),
             joined: self.joined.as_millis(),
             created: self.created.as_millis(),
             members: members
@@ -100,7 +102,7 @@ impl ChainRecord {
         encoding::write(&encoded, vec![VERSION])
     }
 
-    pub(crate) fn decode(value: &[u8]) -> Result<Self, ReadError> {
+    pub(crate) fn decode(chain: ChainId, value: &[u8]) -> Result<Self, ReadError> {
         let damaged = |what| ReadError::Damaged {
             table: Table::Chains,
             what,
@@ -114,15 +116,16 @@ impl ChainRecord {
             member_from_bytes(peer.0, &addresses)
         });
         Ok(Self {
+            chain,
             name: encoded.name.to_owned(),
             created: Timestamp::from_millis(encoded.created),
             joined: Timestamp::from_millis(encoded.joined),
-            owner: Author::from_bytes(
+            founder: Author::from_bytes(
                 encoded
-                    .owner
+                    .founder
                     .0
                     .try_into()
-                    .map_err(|_| damaged("an owner of another length"))?,
+                    .map_err(|_| damaged("a founder of another length"))?,
             ),
             members: members
                 .collect::<Option<_>>()
@@ -294,16 +297,17 @@ mod tests {
 
     #[test]
     fn records_survive_their_bytes() {
-        let owner = Signer::from_secret([3; 32]).author();
+        let founder = Signer::from_secret([3; 32]).author();
         let member = Member {
-            peer: owner.peer_id().unwrap(),
+            peer: founder.peer_id().unwrap(),
             addresses: vec!["/ip4/127.0.0.1/tcp/4001".parse().unwrap()],
         };
         let chain = ChainRecord {
+            chain: ChainId::of_genesis(BlockId::of(b"genesis")),
             name: "diary".to_owned(),
             created: Timestamp::from_millis(1),
             joined: Timestamp::from_millis(2),
-            owner,
+            founder,
             members: vec![member],
         };
         let block = BlockRecord {
@@ -311,35 +315,41 @@ mod tests {
             sequence: 4,
             time: Timestamp::from_millis(5),
             size: 6,
-            author: owner,
+            author: founder,
             parents: vec![BlockId::of(b"a"), BlockId::of(b"b")],
         };
 
-        assert_eq!(ChainRecord::decode(&chain.encode()), Ok(chain.clone()));
+        assert_eq!(
+            ChainRecord::decode(chain.chain, &chain.encode()),
+            Ok(chain.clone())
+        );
         assert_eq!(BlockRecord::decode(&block.encode()), Ok(block.clone()));
         for short in [&chain.encode()[..9], &[], &[9]] {
-            assert!(ChainRecord::decode(short).is_err());
+            assert!(ChainRecord::decode(chain.chain, short).is_err());
             assert!(BlockRecord::decode(short).is_err());
         }
     }
 
     #[test]
     fn a_record_keeps_only_so_many_members() {
-        let owner = Signer::from_secret([3; 32]).author();
+        let founder = Signer::from_secret([3; 32]).author();
         let address: Multiaddr = "/ip4/127.0.0.1/tcp/4001".parse().unwrap();
         let member = Member {
-            peer: owner.peer_id().unwrap(),
+            peer: founder.peer_id().unwrap(),
             addresses: vec![address; INVITATION_ADDRESSES_MAX + 1],
         };
         let record = ChainRecord {
+            chain: ChainId::of_genesis(BlockId::of(b"genesis")),
             name: "diary".to_owned(),
             created: Timestamp::default(),
             joined: Timestamp::default(),
-            owner,
+            founder,
             members: vec![member; INVITATION_PEERS_MAX + 1],
         };
 
-        let kept = ChainRecord::decode(&record.encode()).unwrap().members;
+        let kept = ChainRecord::decode(record.chain, &record.encode())
+            .unwrap()
+            .members;
 
         assert_eq!(kept.len(), INVITATION_PEERS_MAX);
         assert!(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustle_store::Batch;
+use rustle_store::{Batch, StoreError};
 use rustle_types::{BlockId, ChainId, PeerId, Verdict};
 use rustle_wire::WireError;
 
@@ -78,6 +78,8 @@ pub enum Input {
     CommitFailed {
         /// Of the `Commit`.
         ticket: u64,
+        /// What the store said.
+        error: StoreError,
     },
 }
 
@@ -199,8 +201,8 @@ pub enum AppendError {
     #[error("too much waits for the disk; try again in a moment")]
     Busy,
     /// A write has failed.
-    #[error("the chain has stopped after a failed write; check the disk and restart the node")]
-    Stopped,
+    #[error("the chain has stopped after a failed write: {0}")]
+    Stopped(#[from] StoreError),
 }
 
 /// Why a chain cannot be opened.
