@@ -91,14 +91,14 @@ impl Token {
     }
 
     fn read(path: &Path, file: File) -> Result<Self, TokenError> {
-        let mut text = String::new();
+        let mut text = Vec::new();
         file.take(FILE_BYTES_MAX)
-            .read_to_string(&mut text)
+            .read_to_end(&mut text)
             .map_err(|cause| TokenError::File {
                 path: path.to_owned(),
                 cause,
             })?;
-        match HEXLOWER_PERMISSIVE.decode(text.trim().as_bytes()) {
+        match HEXLOWER_PERMISSIVE.decode(text.trim_ascii()) {
             Ok(secret) if secret.len() == 32 => Ok(Self(HEXLOWER_PERMISSIVE.encode(&secret))),
             _ => Err(TokenError::Malformed {
                 path: path.to_owned(),

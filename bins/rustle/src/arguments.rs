@@ -1,0 +1,302 @@
+//! What can be typed?
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use rustle_admin::views::FollowFrom;
+
+use crate::duration::{self, Expiry};
+
+const AFTER_HELP: &str = "\
+The daemon is found by its socket `admin.sock` in the data directory: --data-dir, else $RUSTLE_DATA_DIR, \
+else $XDG_DATA_HOME/rustle, else ~/.local/share/rustle.
+
+With --json each command prints one JSON object; `chain log` and `chain follow` print one per line. \
+The long help of a command (`rustle chain log --help`) names the fields. \
+Fields are never renamed or removed; new ones may come.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+/// Talks to a running Rustle node.
+#[derive(Debug, Parser)]
+#[command(name = "rustle", version, after_long_help = AFTER_HELP)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) daemon: Daemon,
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Which daemon to talk to.
+#[derive(Debug, Args)]
+pub(crate) struct Daemon {
+    /// Data directory of the daemon.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Where the daemon listens: unix:/path/admin.sock or http://127.0.0.1:PORT.
+    #[arg(long, global = true, value_name = "E")]
+    pub(crate) endpoint: Option<String>,
+    /// File with the token for an http endpoint [default: admin.token in the data directory].
+    #[arg(long, global = true, value_name = "FILE", requires = "endpoint")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show who the node is.
+    #[command(after_long_help = "JSON: peer_id, addresses[], network, agent, version.")]
+    Id,
+    /// Show how the node is doing.
+    #[command(
+        after_long_help = "JSON: ready, health, uptime_ms, network, version, listen_addresses[], \
+        peers {rustle, foreign, pending}, chains, store_bytes (null where unknown)."
+    )]
+    Status,
+    /// List the connected peers.
+    #[command(
+        after_long_help = "JSON: peers[] of {peer_id, address, direction (inbound, outbound), \
+        class (rustle, foreign, pending), agent, version, network, services (bitmap), connected_ms, ping_rtt_us}; \
+        null where the peer has not said or nothing was measured."
+    )]
+    Peers,
+    /// Connect to a node.
+    #[command(after_long_help = "JSON: peer_id.")]
+    Connect {
+        /// Multiaddr, with or without /p2p/PEER.
+        address: String,
+        /// How long to try: seconds, or as in 30s, 2m.
+        #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+        timeout: Option<Duration>,
+    },
+    /// Add a file and print its CID.
+    #[command(after_long_help = "JSON: cid, bytes, blocks.")]
+    Add {
+        /// The file; - for standard input.
+        path: PathBuf,
+        /// How the file becomes blocks: v0 as `ipfs add`, v1 as `ipfs add --cid-version=1`.
+        #[arg(long, value_enum, default_value_t = ProfileName::V0)]
+        profile: ProfileName,
+    },
+    /// Write a file to standard output, from here or from peers.
+    #[command(
+        after_long_help = "With --output, JSON: cid, bytes, file. Without, the bytes of the file are the output."
+    )]
+    Cat {
+        /// CID of the file.
+        cid: String,
+        /// Write to this file instead; it appears when it is complete.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// How long to wait for a missing block: seconds, or as in 30s, 2m.
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration::parse)]
+        timeout: Duration,
+        /// First byte.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        offset: u64,
+        /// At most so many bytes.
+        #[arg(long, value_name = "N")]
+        length: Option<u64>,
+    },
+    /// Work with chains.
+    #[command(subcommand)]
+    Chain(ChainCommand),
+}
+
+/// The commands about chains. CHAIN is a chain's id, or its name where only one chain of the node has it.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChainCommand {
+    /// Make a chain.
+    #[command(after_long_help = "JSON: chain, name.")]
+    Create {
+        /// Its name: 1 to 64 bytes.
+        name: String,
+    },
+    /// List the chains of the node.
+    #[command(
+        visible_alias = "ls",
+        after_long_help = "JSON: chains[] of {chain, name, blocks, height, leaves}."
+    )]
+    List,
+    /// Invite others to a chain.
+    #[command(after_long_help = "The invitation is a secret: whoever has it can join.\nJSON: invitation.")]
+    Invite {
+        /// The chain.
+        chain: String,
+        /// When the invitation ends: as in 15m, 24h, 7d, or never.
+        #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration::parse_expiry)]
+        expires: Expiry,
+        /// How many nodes may join with it; 0 for any number.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        uses: u32,
+    },
+    /// Join a chain by an invitation.
+    #[command(after_long_help = "JSON: chain, name.")]
+    Join {
+        /// What `rustle chain invite` printed; - to read it from standard input.
+        invitation: String,
+        /// How long to try: seconds, or as in 30s, 2m.
+        #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+        timeout: Option<Duration>,
+    },
+    /// Append a block and wait until it is durable.
+    #[command(after_long_help = "JSON: block, height.")]
+    Append {
+        /// The chain.
+        chain: String,
+        /// A topic of the block; may be given several times.
+        #[arg(long = "topic", value_name = "T")]
+        topics: Vec<String>,
+        /// Take the body from this file.
+        #[arg(long, value_name = "FILE", conflicts_with = "text")]
+        file: Option<PathBuf>,
+        /// The body; - for standard input.
+        #[arg(required_unless_present = "file")]
+        text: Option<String>,
+    },
+    /// Show the blocks, newest first.
+    #[command(
+        after_long_help = "JSON per line: block, position (null where not counted), height, time_ms, author, \
+        parents[], topics[], kind (genesis, data, other), text (null where the body is not UTF-8), body_base64."
+    )]
+    Log {
+        /// The chain.
+        chain: String,
+        /// At most so many.
+        #[arg(long, value_name = "N")]
+        limit: Option<u64>,
+        /// Oldest first.
+        #[arg(long)]
+        reverse: bool,
+        /// Begin behind this block.
+        #[arg(long, value_name = "BLOCK")]
+        after: Option<String>,
+    },
+    /// List the blocks that no other names as parent.
+    #[command(after_long_help = "JSON: blocks[].")]
+    Leaves {
+        /// The chain.
+        chain: String,
+    },
+    /// Show blocks as they come, without end.
+    #[command(after_long_help = "JSON per line: sequence, and the fields of `chain log`.")]
+    Follow {
+        /// The chain.
+        chain: String,
+        /// Where to begin: start, now, or a sequence number (the last one seen, and 1 more).
+        #[arg(long, default_value = "now", value_parser = follow_from)]
+        from: FollowFrom,
+        /// End after so many.
+        #[arg(long, value_name = "N")]
+        limit: Option<u64>,
+    },
+    /// Print one hash over all blocks in their order, to compare nodes by.
+    #[command(after_long_help = "JSON: hash, blocks.")]
+    Digest {
+        /// The chain.
+        chain: String,
+    },
+}
+
+/// How a file becomes blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProfileName {
+    /// As `ipfs add`.
+    V0,
+    /// As `ipfs add --cid-version=1`.
+    V1,
+}
+
+fn follow_from(text: &str) -> Result<FollowFrom, String> {
+    match text {
+        "now" => Ok(FollowFrom::Now),
+        "start" => Ok(FollowFrom::Start),
+        number => {
+            let sequence = number
+                .parse()
+                .map_err(|_| "use start, now or a number".to_owned())?;
+            Ok(FollowFrom::Sequence(sequence))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::failure::Failure;
+
+    fn parse(line: &str) -> Result<Arguments, Failure> {
+        Arguments::try_parse_from(line.split_whitespace()).map_err(|error| Failure::from(&error))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_lines_of_the_manual_are_understood() {
+        for line in [
+            "rustle id",
+            "rustle --data-dir /d --json status",
+            "rustle peers --json",
+            "rustle --endpoint http://127.0.0.1:7070 --token-file t connect /ip4/127.0.0.1/tcp/1 --timeout 5",
+            "rustle add - --profile v1",
+            "rustle cat Qm -o out --timeout 2m --offset 1 --length 2",
+            "rustle chain create chat",
+            "rustle chain ls",
+            "rustle chain invite chat --expires never --uses 0",
+            "rustle chain join rustle1x",
+            "rustle chain append chat --topic a --topic b hello",
+            "rustle chain append chat -",
+            "rustle chain append chat --file f",
+            "rustle chain log chat --limit 3 --reverse --json",
+            "rustle chain leaves chat",
+            "rustle chain follow chat --from 17 --limit 1",
+            "rustle chain digest chat",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+        let invite = parse("rustle chain invite chat").unwrap().command;
+        let Command::Chain(ChainCommand::Invite { expires, uses, .. }) = invite else {
+            panic!("{invite:?}")
+        };
+        assert_eq!(
+            (expires, uses),
+            (Expiry(Some(Duration::from_secs(86400))), 1),
+            "for one node and one day"
+        );
+    }
+
+    #[test]
+    fn wrong_lines_are_usage_errors_of_one_line() {
+        for (line, hint) in [
+            ("rustle id --jsn", "'--jsn'"),
+            ("rustle sing", "'sing'"),
+            ("rustle cat", "<CID>"),
+            ("rustle chain invite chat --expires soon", "s, m, h, d"),
+            (
+                "rustle chain follow chat --from yesterday",
+                "start, now or a number",
+            ),
+            ("rustle chain append chat", "TEXT"),
+            ("rustle chain append chat --file f text", "--file"),
+            ("rustle id --token-file t", "--endpoint"),
+        ] {
+            let Err(Failure::Usage(message)) = parse(line) else {
+                panic!("{line} is no usage error")
+            };
+            assert!(
+                message.contains(hint) && !message.contains('\n'),
+                "{line}: {message}"
+            );
+            assert!(!message.starts_with("error"), "{message}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What does each command do?
+//!
+//! Check the arguments, connect, ask, show. Nothing is decided here that another client could not do too.
+
+mod chains;
+mod content;
+
+use std::path::PathBuf;
+
+use rustle_admin::views::PeerView;
+use rustle_admin::{Client, Endpoint, location, parse};
+
+use crate::arguments::{Arguments, Command, Daemon};
+use crate::failure::Failure;
+use crate::json;
+use crate::output::Output;
+use crate::table;
+
+/// Runs one command to its end.
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let daemon = &arguments.daemon;
+    let mut out = Output::new(arguments.json);
+    match arguments.command {
+        Command::Id => id(daemon, &mut out).await?,
+        Command::Status => status(daemon, &mut out).await?,
+        Command::Peers => peers(daemon, &mut out).await?,
+        Command::Connect { address, timeout } => {
+            let address = parse::address(&address)?;
+            let peer = connect(daemon).await?.connect_peer(&address, timeout).await?;
+            out.show(
+                &json::Connected {
+                    peer_id: peer.to_string(),
+                },
+                || format!("connected to {peer}"),
+            )?;
+        }
+        Command::Add { path, profile } => content::add(daemon, &mut out, path, profile).await?,
+        Command::Cat {
+            cid,
+            output,
+            timeout,
+            offset,
+            length,
+        } => {
+            let query = rustle_admin::views::CatQuery {
+                cid: parse::cid(&cid)?,
+                offset,
+                length,
+                timeout,
+            };
+            content::cat(daemon, &mut out, query, output).await?;
+        }
+        Command::Chain(command) => chains::run(daemon, &mut out, command).await?,
+    }
+    out.flush()?;
+    Ok(())
+}
+
+async fn connect(daemon: &Daemon) -> Result<Client, Failure> {
+    let data_dir = || -> Result<PathBuf, Failure> {
+        match &daemon.data_dir {
+            Some(folder) => Ok(folder.clone()),
+            None => Ok(location::default_data_dir()?),
+        }
+    };
+    let endpoint = match (&daemon.endpoint, &daemon.token_file) {
+        (None, _) => Endpoint::of_data_dir(&data_dir()?),
+        (Some(text), Some(token_file)) => Endpoint::parse(text, token_file)?,
+        (Some(text), None) if text.starts_with("unix:") => Endpoint::parse(text, &PathBuf::new())?,
+        (Some(text), None) => Endpoint::parse(text, &location::token_path(&data_dir()?))?,
+    };
+    Ok(Client::connect(&endpoint).await?)
+}
+
+async fn id(daemon: &Daemon, out: &mut Output) -> Result<(), Failure> {
+    let view = connect(daemon).await?.id().await?;
+    out.show(&json::Id::from(&view), || {
+        let addresses: Vec<String> = view.addresses.iter().map(ToString::to_string).collect();
+        table::facts([
+            ("peer id", view.peer.to_string()),
+            ("network", view.network.to_string()),
+            ("agent", view.agent.clone()),
+            ("addresses", addresses.join("\n")),
+        ])
+    })?;
+    Ok(())
+}
+
+async fn status(daemon: &Daemon, out: &mut Output) -> Result<(), Failure> {
+    let view = connect(daemon).await?.status().await?;
+    out.show(&json::Status::from(&view), || {
+        let listening: Vec<String> = view.listen_addresses.iter().map(ToString::to_string).collect();
+        let peers = view.peers;
+        let store = view
+            .store_bytes
+            .map_or_else(|| "unknown".to_owned(), |bytes| format!("{bytes} bytes"));
+        table::facts([
+            ("health", view.health.clone()),
+            ("ready", if view.ready { "yes" } else { "no" }.to_owned()),
+            ("up", table::span(view.uptime)),
+            ("network", view.network.to_string()),
+            ("version", view.version.clone()),
+            (
+                "peers",
+                format!(
+                    "{} rustle, {} foreign, {} pending",
+                    peers.rustle, peers.foreign, peers.pending
+                ),
+            ),
+            ("chains", view.chains.to_string()),
+            ("store", store),
+            ("listening", listening.join("\n")),
+        ])
+    })?;
+    Ok(())
+}
+
+async fn peers(daemon: &Daemon, out: &mut Output) -> Result<(), Failure> {
+    let views = connect(daemon).await?.peers().await?;
+    let json = json::Peers {
+        peers: views.iter().map(json::Peer::from).collect(),
+    };
+    out.show(&json, || {
+        if views.is_empty() {
+            return "no peers; connect to one with `rustle connect ADDR`".to_owned();
+        }
+        let row = |view: &PeerView| {
+            [
+                view.peer.to_string(),
+                json::class(view.class).to_owned(),
+                json::direction(view.direction).to_owned(),
+                view.ping_rtt.map_or_else(
+                    || "-".to_owned(),
+                    |rtt| format!("{:.1} ms", rtt.as_secs_f64() * 1e3),
+                ),
+                table::span(view.connected),
+                view.agent.clone().unwrap_or_else(|| "-".to_owned()),
+                view.address.to_string(),
+            ]
+        };
+        let head = [
+            "PEER",
+            "CLASS",
+            "DIRECTION",
+            "PING",
+            "CONNECTED",
+            "AGENT",
+            "ADDRESS",
+        ];
+        table::columns(head, views.iter().map(row))
+    })?;
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! How does a command fail, and with which exit code?
+
+use std::io;
+
+use rustle_admin::location::LocationError;
+use rustle_admin::{ClientError, Fault, FaultKind};
+
+/// Why a command ends without having done its work. Messages are one line.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The command line is wrong: exit code 2.
+    Usage(String),
+    /// It could not be done: exit code 1.
+    Failed(String),
+    /// Whoever read the output has enough (`| head`): no failure at all.
+    OutputClosed,
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        if error.is_usage() {
+            Self::Usage(error.to_string())
+        } else {
+            Self::Failed(error.to_string())
+        }
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        match fault.kind {
+            FaultKind::InvalidArgument => Self::Usage(fault.message),
+            _ => Self::Failed(fault.message),
+        }
+    }
+}
+
+impl From<LocationError> for Failure {
+    fn from(error: LocationError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+/// A failed write to standard output.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::OutputClosed,
+            _ => Self::Failed(format!("cannot write to standard output: {error}")),
+        }
+    }
+}
+
+/// What clap says, without its usage block and in one line.
+impl From<&clap::Error> for Failure {
+    fn from(error: &clap::Error) -> Self {
+        let text = error.render().to_string();
+        let said = text
+            .split("\n\n")
+            .take_while(|part| !part.starts_with("Usage:") && !part.starts_with("For more information"))
+            .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect::<Vec<_>>()
+            .join("; ");
+        let said = said.strip_prefix("error: ").unwrap_or(&said);
+        Self::Usage(format!("{said}; see `rustle --help`"))
+    }
+}
