@@ -92,15 +92,15 @@ mod tests {
 
     #[test]
     fn the_nearest_variable_wins() {
-        let home = ("HOME", "/home/ada");
-        assert_eq!(with(&[home]), Ok("/home/ada/.local/share/rustle".into()));
+        let home = ("HOME", "/users/ada");
+        assert_eq!(with(&[home]), Ok("/users/ada/.local/share/rustle".into()));
         assert_eq!(
             with(&[home, ("XDG_DATA_HOME", "/data")]),
             Ok("/data/rustle".into())
         );
         assert_eq!(
             with(&[home, ("XDG_DATA_HOME", "relative")]),
-            Ok("/home/ada/.local/share/rustle".into())
+            Ok("/users/ada/.local/share/rustle".into())
         );
         assert_eq!(
             with(&[home, ("XDG_DATA_HOME", "/data"), ("RUSTLE_DATA_DIR", "/r")]),
@@ -108,7 +108,7 @@ mod tests {
         );
         assert_eq!(
             with(&[home, ("RUSTLE_DATA_DIR", "")]),
-            Ok("/home/ada/.local/share/rustle".into())
+            Ok("/users/ada/.local/share/rustle".into())
         );
         assert_eq!(with(&[]), Err(LocationError::NoHome));
     }
