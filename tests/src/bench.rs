@@ -1,0 +1,113 @@
+//! What do things cost on this machine, and what would they cost at best?
+//!
+//! Each figure stands beside a limit that was measured in the same run: the hash, the signature check, or the disk's
+//! sync. A figure without its limit says more about the machine than about the program.
+
+mod append;
+mod content;
+mod join;
+mod latency;
+mod limits;
+mod report;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::Setup;
+
+pub use self::limits::Limits;
+pub use self::report::{Figure, Report, Unit};
+
+/// How much is measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Data directories are made below it, so that its file system is the one that is measured.
+    pub folder: PathBuf,
+    /// Bytes of the file that is added and fetched.
+    pub file_bytes: usize,
+    /// Appends of a single writer.
+    pub appends_alone: usize,
+    /// Appends of all concurrent writers together.
+    pub appends_together: usize,
+    /// Blocks of the chain that is joined.
+    pub chain_blocks: usize,
+    /// Blocks whose way from append to delivery is timed.
+    pub live_blocks: usize,
+}
+
+/// Longest time that any part may take.
+const PART_DEADLINE: Duration = Duration::from_secs(600);
+
+// === impl Plan ===
+
+impl Plan {
+    /// The figures that are published.
+    pub fn full(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            file_bytes: 256 << 20,
+            appends_alone: 1_000,
+            appends_together: 10_000,
+            chain_blocks: 10_000,
+            live_blocks: 500,
+        }
+    }
+
+    /// A look in less than a minute.
+    pub fn quick(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            file_bytes: 32 << 20,
+            appends_alone: 200,
+            appends_together: 2_000,
+            chain_blocks: 1_000,
+            live_blocks: 100,
+        }
+    }
+}
+
+/// Measures everything, in an order in which no part disturbs another; tells each part as it begins.
+pub async fn run(plan: &Plan, mut tell: impl FnMut(&str)) -> Result<Report> {
+    tell("limits of this machine");
+    let limits = limits::measure(&plan.folder).await?;
+    let mut report = Report::new(limits);
+    tell("add and fetch of a file");
+    content::measure(plan, &mut report).await?;
+    tell("durable appends");
+    append::measure(plan, &mut report).await?;
+    tell("join of a long chain");
+    join::measure(plan, &mut report).await?;
+    tell("live latency");
+    latency::measure(plan, &mut report).await?;
+    Ok(report)
+}
+
+fn setup() -> Setup {
+    Setup::default().network("bench")
+}
+
+/// The duration below which `share` of the sorted durations lie.
+fn quantile(sorted: &[Duration], share: f64) -> Duration {
+    let index = (sorted.len() as f64 * share).ceil() as usize;
+    sorted
+        .get(index.saturating_sub(1))
+        .copied()
+        .unwrap_or(Duration::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_a_measured_value() {
+        let sorted: Vec<Duration> = (1..=100).map(Duration::from_millis).collect();
+
+        assert_eq!(quantile(&sorted, 0.5), Duration::from_millis(50));
+        assert_eq!(quantile(&sorted, 0.99), Duration::from_millis(99));
+        assert_eq!(quantile(&sorted[..1], 0.99), Duration::from_millis(1));
+        assert_eq!(quantile(&[], 0.5), Duration::ZERO);
+    }
+}

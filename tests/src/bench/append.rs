@@ -1,0 +1,82 @@
+//! How fast are blocks appended, each durable before it is acknowledged?
+
+use std::time::Duration;
+
+use anyhow::Result;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use rustle_admin::Client;
+use rustle_admin::views::ChainRef;
+use tokio::time::Instant;
+
+use super::report::millis;
+use super::{Plan, Report, Unit, quantile, setup};
+use crate::Daemon;
+use crate::waiting::append;
+
+/// Appends that are under way at the same time.
+const WRITERS: usize = 64;
+
+pub(super) async fn measure(plan: &Plan, report: &mut Report) -> Result<()> {
+    let node = Daemon::start_below(&plan.folder, "A", setup()).await?;
+    let client = node.client().await?;
+    let limits = *report.limits();
+
+    let (rate, times) = appended(&client, "alone", plan.appends_alone, 1).await?;
+    report.add(
+        "append_alone",
+        "durable appends, one writer",
+        rate,
+        Unit::PerSecond,
+    );
+    report.limit(limits.syncs_per_second, "4 KiB writes with fdatasync");
+    for (id, name, share) in [
+        ("append_alone_p50", "  half within", 0.5),
+        ("append_alone_p99", "  99 % within", 0.99),
+    ] {
+        report.add(id, name, millis(quantile(&times, share)), Unit::Milliseconds);
+        report.limit(millis(limits.sync), "one such write");
+    }
+
+    let (rate, times) = appended(&client, "together", plan.appends_together, WRITERS).await?;
+    let name = format!("durable appends, {WRITERS} writers");
+    report.add("append_together", name, rate, Unit::PerSecond);
+    report.limit(
+        limits.syncs_per_second * WRITERS as f64,
+        "such writes, each for all writers",
+    );
+    for (id, name, share) in [
+        ("append_together_p50", "  half within", 0.5),
+        ("append_together_p99", "  99 % within", 0.99),
+    ] {
+        report.add(id, name, millis(quantile(&times, share)), Unit::Milliseconds);
+        report.limit(millis(limits.sync), "one such write");
+    }
+    Ok(())
+}
+
+/// Appends to a new chain; gives the appends in a second and the sorted times of each.
+pub(super) async fn appended(
+    client: &Client,
+    name: &str,
+    count: usize,
+    writers: usize,
+) -> Result<(f64, Vec<Duration>)> {
+    let chain = ChainRef::Id(client.create_chain(name).await?);
+    let one = |number: usize| {
+        let (client, chain) = (client.clone(), chain.clone());
+        async move {
+            let began = Instant::now();
+            append(&client, &chain, format!("block {number} of the benchmark")).await?;
+            anyhow::Ok(began.elapsed())
+        }
+    };
+    let began = Instant::now();
+    let mut times: Vec<Duration> = stream::iter(0..count)
+        .map(one)
+        .buffer_unordered(writers)
+        .try_collect()
+        .await?;
+    let rate = count as f64 / began.elapsed().as_secs_f64();
+    times.sort();
+    Ok((rate, times))
+}

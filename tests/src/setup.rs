@@ -1,0 +1,91 @@
+//! How is a node under test set up?
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use rustle_types::Multiaddr;
+
+/// Flags of a node. By default it listens on a free TCP port of the loopback interface, in a network of tests.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    network: String,
+    listen: Vec<String>,
+    bootstrap: Vec<String>,
+    admin: Option<String>,
+    further: Vec<OsString>,
+}
+
+// === impl Setup ===
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            network: "tests".to_owned(),
+            listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
+            bootstrap: Vec::new(),
+            admin: None,
+            further: Vec::new(),
+        }
+    }
+}
+
+impl Setup {
+    /// In this network.
+    #[must_use]
+    pub fn network(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.network);
+        self
+    }
+
+    /// Listening here, and nowhere else.
+    #[must_use]
+    pub fn listen(mut self, address: &str) -> Self {
+        self.listen = vec![address.to_owned()];
+        self
+    }
+
+    /// Listening with QUIC on a free UDP port, and nowhere else.
+    #[must_use]
+    pub fn quic(self) -> Self {
+        self.listen("/ip4/127.0.0.1/udp/0/quic-v1")
+    }
+
+    /// Dialling this node at the start.
+    #[must_use]
+    pub fn bootstrap(mut self, address: &Multiaddr) -> Self {
+        self.bootstrap.push(address.to_string());
+        self
+    }
+
+    /// With the administration interface on a free TCP port of the loopback interface, too.
+    #[must_use]
+    pub fn admin_tcp(mut self) -> Self {
+        self.admin = Some("127.0.0.1:0".to_owned());
+        self
+    }
+
+    /// With another flag.
+    #[must_use]
+    pub fn flag(mut self, flag: impl Into<OsString>) -> Self {
+        self.further.push(flag.into());
+        self
+    }
+
+    /// The command line of `rustled` for this data directory.
+    pub fn arguments(&self, data_dir: &Path) -> Vec<OsString> {
+        let mut line: Vec<OsString> = vec!["--data-dir".into(), data_dir.into()];
+        let mut add = |flag: &str, value: &str| line.extend([flag.into(), value.into()]);
+        add("--network", &self.network);
+        for address in &self.listen {
+            add("--listen", address);
+        }
+        for address in &self.bootstrap {
+            add("--bootstrap", address);
+        }
+        if let Some(admin) = &self.admin {
+            add("--admin", admin);
+        }
+        line.extend(self.further.iter().cloned());
+        line
+    }
+}
