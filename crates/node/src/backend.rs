@@ -1,0 +1,355 @@
+//! The node as its administration interface sees it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use rustle_admin::views::{
+    Added, Appended, BlockKind, BlockView, CatQuery, ChainDigest, ChainRef, ChainView, Delivery, Direction,
+    FollowFrom, InviteTerms, Joined, LogQuery, NewEntry, NodeIdentity, NodeStatus, Order, PeerClass,
+    PeerCounts, PeerView, Profile,
+};
+use rustle_admin::{Backend, Fault, FaultKind, Flow, fault::reason};
+use rustle_chain::reader::{self, Position};
+use rustle_chain::{Body, ReadError};
+use rustle_engine::{Ask, Reply};
+use rustle_peers::Class;
+use rustle_store::Store;
+use rustle_store_rocksdb::RocksStore;
+use rustle_types::{BlockId, ChainId, Multiaddr, PeerId};
+
+use crate::shared::Shared;
+use crate::{faults, files, join};
+
+/// Blocks that a long answer reads at once.
+const PAGE: usize = 256;
+
+/// A running node behind its administration interface.
+pub(crate) struct Service {
+    pub(crate) shared: Shared,
+    pub(crate) rocks: Arc<RocksStore>,
+    pub(crate) agent: String,
+}
+
+// === impl Service ===
+
+impl Service {
+    async fn resolve(&self, chain: ChainRef) -> Result<ChainId, Fault> {
+        let chains = self.shared.read(reader::chains).await?.map_err(faults::chain)?;
+        chain.resolve(chains.iter().map(|record| (record.chain, record.name.as_str())))
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Store) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.shared.read(read).await?.map_err(faults::chain)
+    }
+
+    async fn views(&self) -> Result<Vec<rustle_peers::PeerView>, Fault> {
+        match self.shared.ask(Ask::Peers).await? {
+            Reply::Peers(views) => Ok(views),
+            _ => Err(faults::internal(&"an answer to something else")),
+        }
+    }
+}
+
+impl Backend for Service {
+    async fn id(&self) -> Result<NodeIdentity, Fault> {
+        let peer = self.shared.net.peer_id();
+        let whole = |address: Multiaddr| format!("{address}/p2p/{peer}").parse().ok();
+        Ok(NodeIdentity {
+            peer,
+            addresses: self.shared.facts.addresses().into_iter().filter_map(whole).collect(),
+            network: self.shared.network.clone(),
+            agent: self.agent.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        })
+    }
+
+    async fn status(&self) -> Result<NodeStatus, Fault> {
+        let mut peers = PeerCounts::default();
+        for view in self.views().await? {
+            match view.class {
+                Class::Rustle => peers.rustle += 1,
+                Class::Foreign => peers.foreign += 1,
+                Class::Pending => peers.pending += 1,
+            }
+        }
+        let healthy = !self.shared.storage.has_failed();
+        let health = if healthy { "ok" } else { "a write has failed; check the disk and restart the node" };
+        let rocks = Arc::clone(&self.rocks);
+        Ok(NodeStatus {
+            uptime: self.shared.clock.now().uptime.since_start(),
+            ready: healthy,
+            health: health.to_owned(),
+            network: self.shared.network.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            listen_addresses: self.shared.facts.addresses(),
+            peers,
+            chains: self.shared.facts.chains() as u64,
+            store_bytes: self.shared.read(move |_| rocks.disk_bytes().ok()).await?,
+        })
+    }
+
+    async fn peers(&self) -> Result<Vec<PeerView>, Fault> {
+        let now = self.shared.clock.now().uptime;
+        Ok(self.views().await?.into_iter().map(|view| peer_view(view, now)).collect())
+    }
+
+    async fn connect(&self, address: Multiaddr, timeout: Duration) -> Result<PeerId, Fault> {
+        match tokio::time::timeout(timeout, self.shared.ask(Ask::Connect(address.clone()))).await {
+            Ok(reply) => match reply? {
+                Reply::Connected(peer) => Ok(peer),
+                _ => Err(faults::internal(&"an answer to something else")),
+            },
+            Err(_) => {
+                let message = format!("{address} did not answer within {timeout:?}");
+                Err(Fault::new(FaultKind::DeadlineExceeded, reason::TIMEOUT, message))
+            }
+        }
+    }
+
+    async fn add(&self, profile: Profile, bytes: Flow<Bytes>) -> Result<Added, Fault> {
+        files::add(&self.shared, profile, bytes).await
+    }
+
+    async fn cat(&self, query: CatQuery) -> Result<Flow<Bytes>, Fault> {
+        files::cat(self.shared.clone(), query).await
+    }
+
+    async fn create_chain(&self, name: String) -> Result<ChainId, Fault> {
+        match self.shared.ask(Ask::CreateChain { name }).await? {
+            Reply::Chain(chain) => Ok(chain),
+            _ => Err(faults::internal(&"an answer to something else")),
+        }
+    }
+
+    async fn chains(&self) -> Result<Vec<ChainView>, Fault> {
+        self.read(|store| {
+            let view = |record: rustle_chain::ChainRecord| {
+                let chain = record.chain;
+                let leaves = reader::leaves(store, &chain)?;
+                Ok(ChainView {
+                    chain,
+                    name: record.name,
+                    blocks: reader::count(store, &chain)?,
+                    height: leaves.iter().map(|leaf| leaf.height).max().unwrap_or(0),
+                    leaves: leaves.len() as u64,
+                })
+            };
+            reader::chains(store)?.into_iter().map(view).collect()
+        })
+        .await
+    }
+
+    async fn invite(&self, chain: ChainRef, terms: InviteTerms) -> Result<String, Fault> {
+        let chain = self.resolve(chain).await?;
+        let uses = Some(terms.uses).filter(|uses| *uses != 0);
+        let ask = Ask::Invite { chain, expires_in: terms.expires_in, uses };
+        match self.shared.ask(ask).await? {
+            Reply::Invitation(text) => Ok(text),
+            _ => Err(faults::internal(&"an answer to something else")),
+        }
+    }
+
+    async fn join(&self, invitation: String, timeout: Duration) -> Result<Joined, Fault> {
+        join::join(&self.shared, &invitation, timeout).await
+    }
+
+    async fn append(&self, chain: ChainRef, entry: NewEntry) -> Result<Appended, Fault> {
+        let chain = self.resolve(chain).await?;
+        let NewEntry { topics, body } = entry;
+        match self.shared.ask(Ask::Append { chain, topics, body: Body::Inline(body) }).await? {
+            Reply::Appended { id, height } => Ok(Appended { block: id, height }),
+            _ => Err(faults::internal(&"an answer to something else")),
+        }
+    }
+
+    async fn log(&self, chain: ChainRef, query: LogQuery) -> Result<Flow<BlockView>, Fault> {
+        let chain = self.resolve(chain).await?;
+        let after = match query.after {
+            None => None,
+            Some(id) => Some(self.position(chain, id).await?),
+        };
+        let direction = match query.order {
+            Order::NewestFirst => rustle_store::Direction::Backward,
+            Order::OldestFirst => rustle_store::Direction::Forward,
+        };
+        let walk = Walk { chain, after, direction, left: query.limit.unwrap_or(u64::MAX), page: VecDeque::new() };
+        let shared = self.shared.clone();
+        Ok(futures::stream::try_unfold((shared, walk), |(shared, mut walk)| async move {
+            let next = walk.next(&shared).await?;
+            Ok(next.map(|view| (view, (shared, walk))))
+        })
+        .boxed())
+    }
+
+    async fn leaves(&self, chain: ChainRef) -> Result<Vec<BlockId>, Fault> {
+        let chain = self.resolve(chain).await?;
+        let leaves = self.read(move |store| reader::leaves(store, &chain)).await?;
+        Ok(leaves.into_iter().map(|leaf| leaf.id).collect())
+    }
+
+    async fn follow(&self, chain: ChainRef, from: FollowFrom) -> Result<Flow<Delivery>, Fault> {
+        let chain = self.resolve(chain).await?;
+        // Before the count is read, so that nothing falls between.
+        let grown = self.shared.deliveries.subscribe(chain);
+        let next = match from {
+            FollowFrom::Start => 0,
+            FollowFrom::Sequence(next) => next,
+            FollowFrom::Now => self.read(move |store| reader::count(store, &chain)).await?,
+        };
+        let tail = Tail { chain, next, grown, page: VecDeque::new() };
+        let shared = self.shared.clone();
+        Ok(futures::stream::try_unfold((shared, tail), |(shared, mut tail)| async move {
+            let next = tail.next(&shared).await?;
+            Ok(next.map(|delivery| (delivery, (shared, tail))))
+        })
+        .boxed())
+    }
+
+    async fn digest(&self, chain: ChainRef) -> Result<ChainDigest, Fault> {
+        let chain = self.resolve(chain).await?;
+        let (hash, blocks) = self.read(move |store| reader::digest(store, &chain)).await?;
+        Ok(ChainDigest { hash, blocks })
+    }
+}
+
+impl Service {
+    async fn position(&self, chain: ChainId, id: BlockId) -> Result<Position, Fault> {
+        let record = self.read(move |store| reader::block_record(store, &chain, &id)).await?;
+        let height = record.map(|record| record.height).ok_or_else(|| {
+            let message = format!("the chain has no block {id} here");
+            Fault::new(FaultKind::NotFound, reason::BLOCK_NOT_FOUND, message)
+        })?;
+        Ok(Position { height, id })
+    }
+}
+
+/// A walk along the canonical order.
+struct Walk {
+    chain: ChainId,
+    after: Option<Position>,
+    direction: rustle_store::Direction,
+    left: u64,
+    page: VecDeque<(BlockView, u64)>,
+}
+
+// === impl Walk ===
+
+impl Walk {
+    async fn next(&mut self, shared: &Shared) -> Result<Option<BlockView>, Fault> {
+        if self.page.is_empty() && 0 < self.left {
+            let (chain, after, direction) = (self.chain, self.after, self.direction);
+            let limit = usize::try_from(self.left).map_or(PAGE, |left| left.min(PAGE));
+            let page = shared
+                .read(move |store| {
+                    let positions = reader::log(store, &chain, after, direction, limit)?;
+                    let views = positions.iter().map(|position| view(store, &chain, &position.id));
+                    Ok((positions.last().copied(), views.collect::<Result<VecDeque<_>, _>>()?))
+                })
+                .await?;
+            let (last, page) = page.map_err(faults::chain)?;
+            self.after = last.or(self.after);
+            self.page = page;
+        }
+        self.left = self.left.saturating_sub(1);
+        Ok(self.page.pop_front().map(|(view, _)| view))
+    }
+}
+
+/// A walk along the order of delivery, without end.
+struct Tail {
+    chain: ChainId,
+    next: u64,
+    grown: tokio::sync::watch::Receiver<u64>,
+    page: VecDeque<Delivery>,
+}
+
+// === impl Tail ===
+
+impl Tail {
+    async fn next(&mut self, shared: &Shared) -> Result<Option<Delivery>, Fault> {
+        loop {
+            if let Some(delivery) = self.page.pop_front() {
+                return Ok(Some(delivery));
+            }
+            // Seen before the read, so that growth during the read wakes us.
+            self.grown.borrow_and_update();
+            let (chain, next) = (self.chain, self.next);
+            let page = shared
+                .read(move |store| {
+                    let ids = reader::sequence(store, &chain, next, PAGE)?;
+                    let views = ids.iter().map(|(_, id)| view(store, &chain, id));
+                    views.collect::<Result<Vec<_>, _>>()
+                })
+                .await?;
+            let page = page.map_err(faults::chain)?;
+            self.page = page.into_iter().map(|(block, sequence)| Delivery { sequence, block }).collect();
+            self.next = self.page.back().map_or(self.next, |last| last.sequence + 1);
+            if !self.page.is_empty() {
+                continue;
+            }
+            tokio::select! {
+                grown = self.grown.changed() => if grown.is_err() { return Ok(None) },
+                () = shared.shutdown.cancelled() => return Ok(None),
+            }
+        }
+    }
+}
+
+/// A block as people are shown it, and its number in the order of delivery.
+fn view(store: &dyn Store, chain: &ChainId, id: &BlockId) -> Result<(BlockView, u64), ReadError> {
+    let stored = reader::block(store, chain, id)?.ok_or(ReadError::Damaged {
+        table: rustle_store::Table::ChainBlocks,
+        what: "a block of the order is not there",
+    })?;
+    let block = &stored.block;
+    let kind = if block.is_genesis() { BlockKind::Genesis } else { BlockKind::Data };
+    let body = match block.body() {
+        Body::Inline(bytes) => bytes.clone(),
+        Body::Linked { .. } => Bytes::new(),
+    };
+    let author = block.author().peer_id().ok_or(ReadError::Damaged {
+        table: rustle_store::Table::ChainBlocks,
+        what: "an author that is no key",
+    })?;
+    let view = BlockView {
+        block: block.id(),
+        position: None,
+        height: block.height(),
+        time: block.time(),
+        author,
+        parents: block.parents().to_vec(),
+        topics: block.topics().to_vec(),
+        body,
+        kind,
+    };
+    Ok((view, stored.sequence))
+}
+
+fn peer_view(view: rustle_peers::PeerView, now: rustle_types::Uptime) -> PeerView {
+    let hello = view.hello.as_ref();
+    PeerView {
+        peer: view.peer,
+        address: view.address,
+        direction: match view.direction {
+            rustle_types::Direction::Inbound => Direction::Inbound,
+            rustle_types::Direction::Outbound => Direction::Outbound,
+        },
+        class: match view.class {
+            Class::Rustle => PeerClass::Rustle,
+            Class::Foreign => PeerClass::Foreign,
+            Class::Pending => PeerClass::Pending,
+        },
+        agent: hello.map(|hello| hello.user_agent.clone()),
+        version: hello.map(|hello| hello.software_version.clone()),
+        network: hello.map(|hello| hello.network.to_string()),
+        services: hello.map_or(0, |hello| hello.services.0),
+        connected: now - view.since,
+        ping_rtt: view.round_trip,
+    }
+}

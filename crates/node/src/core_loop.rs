@@ -1,0 +1,328 @@
+//! One task drives the engine: facts in, decisions out, and it never waits for a send.
+//!
+//! Decisions that find no room wait in an outbox, and while one is not empty nothing new is taken from peers or callers.
+//! So pressure ends where it came from, and the core cannot deadlock with the tasks around it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use rustle_engine::{Ask, AskError, Engine, Input, Output, Reply};
+use rustle_net::{Command, Event, MessageRef, Net};
+use rustle_store::Batch;
+use rustle_types::{ChainId, Machine as _, Multiaddr, PeerId};
+use rustle_wire::{JoinReply, JoinRequest};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::deliveries::Deliveries;
+use crate::facts::{Facts, SyncFact};
+use crate::storage::{Storage, Written};
+
+/// Asks that may wait for the engine, and again so many that may wait for their answer.
+pub(crate) const ASKS_MAX: usize = 1024;
+/// Join requests that may wait for the engine.
+pub(crate) const JOINS_MAX: usize = 32;
+/// Batches of synced blocks that may wait for the engine.
+pub(crate) const SYNC_FACTS_MAX: usize = 4;
+/// Ends of writes that may wait for the core; the storage thread waits beyond.
+pub(crate) const WRITTEN_MAX: usize = 4096;
+
+/// What somebody asks the engine, and where the answer goes.
+pub(crate) type Question = (Ask, oneshot::Sender<Result<Reply, AskError>>);
+/// A join request, and where the answer goes.
+pub(crate) type Knock = (PeerId, JoinRequest, oneshot::Sender<JoinReply>);
+
+/// Everything that the core hears.
+pub(crate) struct Inbox {
+    pub(crate) net: mpsc::Receiver<Event>,
+    pub(crate) written: mpsc::Receiver<Written>,
+    pub(crate) asks: mpsc::Receiver<Question>,
+    pub(crate) knocks: mpsc::Receiver<Knock>,
+    pub(crate) synced: mpsc::Receiver<SyncFact>,
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// The core: the engine and what it decides upon.
+pub(crate) struct Core {
+    pub(crate) engine: Engine,
+    pub(crate) clock: Clock,
+    pub(crate) net: Net,
+    pub(crate) storage: Storage,
+    pub(crate) deliveries: Arc<Deliveries>,
+    pub(crate) facts: Arc<Facts>,
+    /// Starts sync streams; beyond its room the chain asks again later.
+    pub(crate) pulls: mpsc::Sender<crate::sync::Pull>,
+    /// Tells the exchange who came and went, and who has what.
+    pub(crate) exchange: mpsc::Sender<crate::exchange::Told>,
+    pub(crate) outgoing: Outgoing,
+}
+
+/// Decisions that found no room yet, and answers that are awaited.
+#[derive(Default)]
+pub(crate) struct Outgoing {
+    commands: VecDeque<Command>,
+    writes: VecDeque<(Option<u64>, Batch)>,
+    told: VecDeque<crate::exchange::Told>,
+    asks: HashMap<u64, oneshot::Sender<Result<Reply, AskError>>>,
+    joins: HashMap<u64, oneshot::Sender<JoinReply>>,
+    messages: HashMap<u64, MessageRef>,
+    /// Pulls that wait until their blocks are taken; at most one per chain and peer.
+    pulls: HashMap<(ChainId, PeerId), oneshot::Sender<()>>,
+    addresses: Vec<Multiaddr>,
+    next: u64,
+}
+
+// === impl Core ===
+
+impl Core {
+    /// Runs until the shutdown.
+    pub(crate) async fn run(mut self, mut inbox: Inbox) {
+        // Waited upon while `self` is free for the arms.
+        let (net, storage, exchange) = (self.net.clone(), self.storage.clone(), self.exchange.clone());
+        self.drain();
+        loop {
+            self.flush();
+            let open = self.outgoing.is_empty();
+            let deadline = self.engine.next_deadline().map(|uptime| self.clock.instant(uptime));
+            let alarm = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = inbox.shutdown.cancelled() => break,
+                Some(written) = inbox.written.recv() => self.on_written(written),
+                () = storage.ready(), if !self.outgoing.writes.is_empty() => {}
+                () = net.ready(), if !self.outgoing.commands.is_empty() => {}
+                _ = exchange.reserve(), if !self.outgoing.told.is_empty() => {}
+                () = alarm => self.engine.on_deadline(self.clock.now()),
+                Some((ask, reply)) = inbox.asks.recv(), if open && self.outgoing.asks.len() < ASKS_MAX => {
+                    self.on_ask(ask, reply);
+                }
+                Some(knock) = inbox.knocks.recv(), if open => self.on_knock(knock),
+                Some(fact) = inbox.synced.recv(), if open => self.on_sync(fact),
+                Some(event) = inbox.net.recv(), if open => self.on_event(event),
+            }
+            self.drain();
+        }
+        tracing::debug!("the core has stopped");
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.engine.handle(self.clock.now(), input);
+    }
+
+    fn on_written(&mut self, Written { ticket, result }: Written) {
+        self.handle(match result {
+            Ok(()) => Input::Committed { ticket },
+            Err(error) => Input::CommitFailed { ticket, error },
+        });
+    }
+
+    fn on_ask(&mut self, ask: Ask, reply: oneshot::Sender<Result<Reply, AskError>>) {
+        let request = self.outgoing.number();
+        self.outgoing.asks.insert(request, reply);
+        self.handle(Input::Request { request, ask });
+    }
+
+    fn on_knock(&mut self, (from, join, reply): Knock) {
+        let request = self.outgoing.number();
+        self.outgoing.joins.insert(request, reply);
+        self.handle(Input::Join { request, from, join });
+    }
+
+    fn on_sync(&mut self, fact: SyncFact) {
+        let input = match fact {
+            SyncFact::Blocks { chain, from, blocks, taken } => {
+                self.outgoing.pulls.insert((chain, from), taken);
+                Input::Synced { chain, from, blocks }
+            }
+            SyncFact::Ended { chain, peer, outcome } => {
+                self.outgoing.pulls.remove(&(chain, peer));
+                Input::SyncEnded { chain, peer, outcome }
+            }
+        };
+        self.handle(input);
+    }
+
+    fn on_event(&mut self, event: Event) {
+        use rustle_peers::Input as In;
+        let input = match event {
+            Event::Listening { address } => {
+                tracing::info!(%address, "listening");
+                self.outgoing.addresses.push(address);
+                return self.on_addresses();
+            }
+            Event::ListenFailed { address, reason } => {
+                tracing::warn!(%address, reason, "no longer listening");
+                self.outgoing.addresses.retain(|known| *known != address);
+                return self.on_addresses();
+            }
+            Event::Connected { connection, peer, direction, address, request } => {
+                tracing::debug!(%connection, %peer, %direction, %address, "connected");
+                self.outgoing.told.push_back(crate::exchange::Told::Connected { peer, connection });
+                In::Connected { connection, peer, direction, address, request }
+            }
+            Event::Disconnected { connection, peer, reason } => {
+                tracing::debug!(%connection, %peer, reason, "disconnected");
+                self.outgoing.told.push_back(crate::exchange::Told::Disconnected { peer, connection });
+                In::Disconnected { connection }
+            }
+            Event::DialFailed { request, error, .. } => {
+                tracing::debug!(request, %error, "dial failed");
+                In::DialFailed { request, error: error.to_string() }
+            }
+            Event::ControlOpened { connection } => In::ControlOpened { connection },
+            Event::Control { connection, message } => In::Control { connection, message },
+            Event::ControlUnsupported { connection } => In::ControlUnsupported { connection },
+            Event::ControlBroken { connection, error } => {
+                tracing::debug!(%connection, %error, "control stream broken");
+                In::ControlBroken { connection }
+            }
+            Event::Identified { peer, agent, .. } => {
+                tracing::trace!(%peer, agent, "identified");
+                return;
+            }
+            Event::Subscribed { peer, topic } => return self.handle(Input::Subscribed { peer, topic }),
+            Event::Unsubscribed { peer, topic } => return self.handle(Input::Unsubscribed { peer, topic }),
+            Event::Message { message, from, topic, data, .. } => {
+                let number = self.outgoing.number();
+                self.outgoing.messages.insert(number, message);
+                return self.handle(Input::Message { message: number, from, topic, payload: data });
+            }
+            Event::Providers { providers, .. } => {
+                self.outgoing.told.push_back(crate::exchange::Told::Providers { providers });
+                return;
+            }
+            Event::PeerFound { peer, addresses, .. } => In::Learned { peer, addresses, wanted: false },
+        };
+        self.handle(Input::Peers(input));
+    }
+
+    fn on_addresses(&mut self) {
+        let addresses = self.outgoing.addresses.clone();
+        self.facts.set_addresses(addresses.clone());
+        self.handle(Input::Peers(rustle_peers::Input::Listening { addresses }));
+    }
+
+    /// Takes all decisions that the last fact has caused.
+    fn drain(&mut self) {
+        while let Some(output) = self.engine.poll_output() {
+            self.carry_out(output);
+        }
+        self.facts.set_counts(self.engine.peers_up(), self.engine.chains_open());
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        let out = &mut self.outgoing;
+        match output {
+            Output::Peers(output) => out.commands.extend(peer_command(output)),
+            Output::Subscribe(topic) => out.commands.push_back(Command::Subscribe { topic }),
+            Output::Publish { topic, payload } => {
+                out.commands.push_back(Command::Publish { topic, data: payload });
+            }
+            Output::Judge { message, verdict } => {
+                if let Some(message) = out.messages.remove(&message) {
+                    out.commands.push_back(Command::Report { message, verdict });
+                }
+            }
+            Output::Sync { chain, peer } => {
+                if self.pulls.try_send(crate::sync::Pull { chain, peer }).is_err() {
+                    let outcome = rustle_chain::SyncOutcome::Failed;
+                    self.handle(Input::SyncEnded { chain, peer, outcome });
+                }
+            }
+            // The pull may have ended meanwhile.
+            Output::Continue { chain, peer } => {
+                if let Some(pull) = out.pulls.remove(&(chain, peer)) {
+                    let _ = pull.send(());
+                }
+            }
+            Output::Commit { ticket, batch } => out.writes.push_back((Some(ticket), batch)),
+            Output::Persist(batch) => out.writes.push_back((None, batch)),
+            Output::Delivered { chain, next_sequence } => self.deliveries.set(chain, next_sequence),
+            // Whoever asked may have gone away meanwhile.
+            Output::Reply { request, reply } => {
+                if let Some(asker) = out.asks.remove(&request) {
+                    let _ = asker.send(reply);
+                }
+            }
+            Output::Join { request, reply } => {
+                if let Some(joiner) = out.joins.remove(&request) {
+                    let _ = joiner.send(reply);
+                }
+            }
+            Output::StoreFailed { chain, error } => tracing::error!(%chain, error, "the store failed"),
+            Output::PeerUp(peer) => tracing::info!(%peer, "peer is up"),
+            Output::PeerDown(peer) => tracing::info!(%peer, "peer is down"),
+            Output::PeerForeign(peer) => tracing::info!(%peer, "foreign peer connected"),
+            Output::Fault { peer, fault } => tracing::warn!(%peer, fault, "peer broke the rules"),
+        }
+    }
+
+    /// Hands over what there is room for.
+    fn flush(&mut self) {
+        let out = &mut self.outgoing;
+        while let Some(command) = out.commands.pop_front() {
+            if let Err(command) = self.net.try_send(command) {
+                out.commands.push_front(command);
+                break;
+            }
+        }
+        while !out.writes.is_empty() {
+            let Some(permit) = self.storage.try_reserve() else {
+                break;
+            };
+            match out.writes.pop_front() {
+                Some((Some(ticket), batch)) => permit.commit(ticket, batch),
+                Some((None, batch)) => permit.persist(batch),
+                None => break,
+            }
+        }
+        while !out.told.is_empty() {
+            let Ok(permit) = self.exchange.try_reserve() else {
+                break;
+            };
+            if let Some(told) = out.told.pop_front() {
+                permit.send(told);
+            }
+        }
+    }
+}
+
+/// What the peer manager decided, in words of the network.
+fn peer_command(output: rustle_peers::Output) -> Option<Command> {
+    use rustle_peers::Output as Out;
+    match output {
+        Out::Dial { request, peer, addresses } => Some(Command::Dial { request, peer, addresses }),
+        Out::Send { connection, message } => Some(Command::SendControl { connection, message }),
+        Out::Close { connection, goodbye: None } => Some(Command::Close { connection }),
+        Out::Close { connection, goodbye: Some(goodbye) } => {
+            let message = rustle_wire::Control::Disconnect(goodbye);
+            Some(Command::CloseAfter { connection, message })
+        }
+        Out::Admit { connection } => Some(Command::Admit { connection }),
+        Out::Up { .. }
+        | Out::Down { .. }
+        | Out::Foreign { .. }
+        | Out::Connect { .. }
+        | Out::Persist(_)
+        | Out::Fault { .. } => None,
+    }
+}
+
+// === impl Outgoing ===
+
+impl Outgoing {
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn is_empty(&self) -> bool {
+        self.commands.is_empty() && self.writes.is_empty() && self.told.is_empty()
+    }
+}

@@ -1,0 +1,339 @@
+//! Bitswap: the machines decide here, readers and writers move the bytes.
+//!
+//! One task holds the client and the server machine. Each inbound stream has a reader that hashes what comes and waits
+//! until wanted blocks are written before it reads on; each peer has a writer that loads what is asked for. So a fast
+//! peer is held back by our disk, a slow one by its own stream, and no payload passes this task.
+
+mod reader;
+mod session;
+mod writer;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustle_bitswap::client::{self, Client, RequestId};
+use rustle_bitswap::message::{Presence, Version, Want};
+use rustle_bitswap::server::{Policy, Server};
+use rustle_engine::Ask;
+use rustle_net::{Command, Inbound};
+use rustle_types::{Cid, ConnectionId, Machine as _, Multiaddr, PeerId};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+pub(crate) use self::session::Session;
+use self::writer::{Parcel, Writer};
+use crate::shared::Shared;
+
+/// Messages to the exchange that may wait.
+pub(crate) const TOLD_MAX: usize = 1024;
+/// Blocks that may wait for the reader of one session; it asks for no more at once.
+const SESSION_BLOCKS_MAX: usize = 2 * rustle_unixfs::WINDOW_BLOCKS_MAX;
+/// Inbound streams of one peer that are read at the same time; others are reset.
+const READERS_PER_PEER_MAX: usize = 16;
+/// Providers that are dialled at the same time.
+const DIALS_MAX: usize = 16;
+/// Providers of one search that are dialled.
+const PROVIDERS_MAX: usize = 10;
+
+/// What the exchange is told.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// A connection stands.
+    Connected { peer: PeerId, connection: ConnectionId },
+    /// A connection is gone.
+    Disconnected { peer: PeerId, connection: ConnectionId },
+    /// Who has what was searched for.
+    Providers { providers: Vec<(PeerId, Vec<Multiaddr>)> },
+    /// A session begins.
+    Open { request: RequestId, blocks: mpsc::Sender<(Cid, Bytes)> },
+    /// A session wants blocks.
+    Want { request: RequestId, cids: Vec<Cid> },
+    /// A session is over.
+    Close { request: RequestId },
+    /// A block has come into the store.
+    Stored { cids: Vec<Cid> },
+    /// The outbound stream to a peer is open.
+    Speaks { peer: PeerId, version: Version },
+    /// A peer does not speak bitswap, or its stream broke too often.
+    Mute { peer: PeerId },
+    /// Bytes for a peer have gone, or have been given up.
+    Sent { peer: PeerId, bytes: u64 },
+    /// A message came; the wanted blocks of it are to be kept.
+    Arrived(Box<Arrived>),
+    /// A reader has ended.
+    ReaderEnded { peer: PeerId },
+}
+
+/// A message of a peer, its blocks hashed.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    peer: PeerId,
+    wants: Vec<Want>,
+    full: bool,
+    presences: Vec<(Cid, Presence)>,
+    blocks: Vec<(Cid, Bytes)>,
+    /// Told which blocks to keep.
+    keep: oneshot::Sender<Vec<Cid>>,
+}
+
+/// A handle to the exchange.
+#[derive(Debug, Clone)]
+pub(crate) struct Exchange {
+    pub(crate) told: mpsc::Sender<Told>,
+    pub(crate) sessions: Arc<std::sync::atomic::AtomicU64>,
+}
+
+/// Everybody may have every block: this version knows only open chains.
+struct ServeAll;
+
+impl Policy for ServeAll {
+    fn may_serve(&self, _peer: &PeerId, _cid: &Cid) -> bool {
+        true
+    }
+}
+
+struct Driver {
+    shared: Shared,
+    client: Client,
+    server: Server<ServeAll>,
+    peers: HashMap<PeerId, Peer>,
+    sessions: HashMap<RequestId, mpsc::Sender<(Cid, Bytes)>>,
+    dials: Arc<Semaphore>,
+    next_search: u64,
+}
+
+/// A connected peer. There are no more than the network allows connections.
+struct Peer {
+    connections: Vec<ConnectionId>,
+    writer: Option<Writer>,
+    readers: usize,
+}
+
+/// Runs the exchange until the shutdown.
+pub(crate) async fn run(
+    shared: Shared,
+    mut told: mpsc::Receiver<Told>,
+    mut inbound: mpsc::Receiver<Inbound>,
+) {
+    let clock = shared.clock;
+    let shutdown = shared.shutdown.clone();
+    let mut driver = Driver {
+        shared,
+        client: Client::new(),
+        server: Server::new(ServeAll),
+        peers: HashMap::new(),
+        sessions: HashMap::new(),
+        dials: Arc::new(Semaphore::new(DIALS_MAX)),
+        next_search: 1,
+    };
+    loop {
+        let deadline = driver.client.next_deadline().map(|uptime| clock.instant(uptime));
+        let alarm = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            Some(told) = told.recv() => driver.on_told(told),
+            Some(inbound) = inbound.recv() => driver.on_inbound(inbound),
+            () = alarm => driver.client.on_deadline(clock.now()),
+        }
+        driver.drain(&[], &mut Vec::new());
+        driver.serve();
+    }
+}
+
+// === impl Exchange ===
+
+impl Exchange {
+    /// A session: blocks that belong together are asked of the same peers.
+    pub(crate) fn session(&self) -> Session {
+        let number = self.sessions.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let (blocks, arrivals) = mpsc::channel(SESSION_BLOCKS_MAX);
+        Session::new(RequestId(number), self.told.clone(), blocks, arrivals)
+    }
+
+    /// Tells that a block has come into the store.
+    pub(crate) async fn stored(&self, cid: Cid) {
+        // Without the exchange nobody waits for the block.
+        let _ = self.told.send(Told::Stored { cids: vec![cid] }).await;
+    }
+}
+
+// === impl Driver ===
+
+impl Driver {
+    fn on_told(&mut self, told: Told) {
+        match told {
+            Told::Connected { peer, connection } => self.on_connected(peer, connection),
+            Told::Disconnected { peer, connection } => self.on_disconnected(peer, connection),
+            Told::Providers { providers } => self.on_providers(providers),
+            Told::Open { request, blocks } => {
+                self.sessions.insert(request, blocks);
+            }
+            Told::Want { request, cids } => self.tell(client::Input::Want { request, cids }),
+            Told::Close { request } => {
+                self.sessions.remove(&request);
+                self.tell(client::Input::Cancel(request));
+            }
+            Told::Stored { cids } => self.server.on_stored(&*self.shared.store, &cids),
+            Told::Speaks { peer, version } => {
+                if self.peers.contains_key(&peer) {
+                    self.tell(client::Input::PeerConnected(peer, version));
+                }
+            }
+            Told::Mute { peer } => self.give_up(peer),
+            Told::Sent { peer, bytes } => self.server.on_sent(&peer, bytes),
+            Told::Arrived(arrived) => self.on_arrived(*arrived),
+            Told::ReaderEnded { peer } => {
+                if let Some(peer) = self.peers.get_mut(&peer) {
+                    peer.readers = peer.readers.saturating_sub(1);
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, input: client::Input) {
+        self.client.handle(self.shared.clock.now(), input);
+    }
+
+    fn on_connected(&mut self, id: PeerId, connection: ConnectionId) {
+        let shared = &self.shared;
+        let peer = self.peers.entry(id).or_insert_with(|| Peer {
+            connections: Vec::new(),
+            writer: Some(Writer::spawn(shared.clone(), id)),
+            readers: 0,
+        });
+        peer.connections.push(connection);
+    }
+
+    fn on_disconnected(&mut self, id: PeerId, connection: ConnectionId) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        peer.connections.retain(|known| *known != connection);
+        if peer.connections.is_empty() {
+            self.peers.remove(&id);
+            self.give_up(id);
+        }
+    }
+
+    /// Forgets what a peer wants and what is wanted of it.
+    fn give_up(&mut self, peer: PeerId) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.writer = None;
+        }
+        self.server.on_disconnected(&peer);
+        self.tell(client::Input::PeerDisconnected(peer));
+    }
+
+    fn on_inbound(&mut self, inbound: Inbound) {
+        let Some(peer) = self.peers.get_mut(&inbound.peer) else {
+            return;
+        };
+        // The stream is dropped, which resets it.
+        if READERS_PER_PEER_MAX <= peer.readers {
+            return;
+        }
+        peer.readers += 1;
+        tokio::spawn(reader::read(self.shared.clone(), inbound.peer, inbound.stream));
+    }
+
+    fn on_arrived(&mut self, arrived: Arrived) {
+        let Arrived { peer, wants, full, presences, blocks, keep } = arrived;
+        if !self.peers.contains_key(&peer) {
+            return;
+        }
+        if full || !wants.is_empty() {
+            self.server.on_wants(&*self.shared.store, peer, &wants, full);
+        }
+        let of = |wanted| {
+            let some = presences.iter().filter(move |(_, presence)| *presence == wanted);
+            some.map(|(cid, _)| *cid).collect()
+        };
+        let (haves, dont_haves) = (of(Presence::Have), of(Presence::DontHave));
+        let sizes = blocks.iter().map(|(cid, bytes)| (*cid, bytes.len() as u64)).collect();
+        self.tell(client::Input::Received { peer, blocks: sizes, haves, dont_haves });
+        let mut kept = Vec::new();
+        self.drain(&blocks, &mut kept);
+        // The reader may have ended with its stream; the blocks are then fetched again.
+        let _ = keep.send(kept);
+    }
+
+    /// Carries out what the client decided; `blocks` are those that have just come, the wanted ones go into `kept`.
+    fn drain(&mut self, blocks: &[(Cid, Bytes)], kept: &mut Vec<Cid>) {
+        while let Some(output) = self.client.poll_output() {
+            match output {
+                client::Output::Send { peer, wants } => self.post(peer, Parcel::Wants(wants)),
+                client::Output::Got { request, cid, .. } => {
+                    let block = blocks.iter().find(|(other, _)| other.hash() == cid.hash());
+                    if let Some((_, bytes)) = block {
+                        kept.push(cid);
+                        self.deliver(request, cid, bytes.clone());
+                    }
+                }
+                client::Output::Unwanted { peer, cid } => {
+                    tracing::trace!(%peer, %cid, "a block that nobody wants");
+                }
+                client::Output::FindProviders { cid, .. } => {
+                    let request = self.next_search;
+                    self.next_search += 1;
+                    // A full queue means that the network is busy; the client asks again.
+                    let _ = self.shared.net.try_send(Command::FindProviders { request, cid });
+                }
+                client::Output::Refused { request, cid } => {
+                    tracing::warn!(?request, %cid, "too many blocks are wanted at once");
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, request: RequestId, cid: Cid, bytes: Bytes) {
+        if let Some(session) = self.sessions.get(&request) {
+            // A session has room for all that it may want, so that this fails only when it is over.
+            let _ = session.try_send((cid, bytes));
+        }
+    }
+
+    fn serve(&mut self) {
+        while let Some(task) = self.server.next_task() {
+            self.post(task.peer, Parcel::Task(task));
+        }
+        self.drain(&[], &mut Vec::new());
+    }
+
+    fn post(&mut self, peer: PeerId, parcel: Parcel) {
+        let writer = self.peers.get(&peer).and_then(|peer| peer.writer.as_ref());
+        if writer.is_some_and(|writer| !writer.post(parcel)) {
+            tracing::debug!(%peer, "the peer does not read what it asked for");
+            self.give_up(peer);
+        }
+    }
+
+    fn on_providers(&mut self, providers: Vec<(PeerId, Vec<Multiaddr>)>) {
+        let local = self.shared.net.peer_id();
+        for (peer, addresses) in providers.into_iter().take(PROVIDERS_MAX) {
+            let Some(address) = addresses.into_iter().next() else {
+                continue;
+            };
+            if peer == local || self.peers.contains_key(&peer) {
+                continue;
+            }
+            let Ok(permit) = Arc::clone(&self.dials).try_acquire_owned() else {
+                return;
+            };
+            let text = address.to_string();
+            let whole = if text.contains("/p2p/") { text } else { format!("{text}/p2p/{peer}") };
+            let shared = self.shared.clone();
+            tokio::spawn(async move {
+                let _permit = permit;
+                if let Ok(address) = whole.parse() {
+                    // Whether it works is seen when the connection stands.
+                    let _ = shared.ask(Ask::Connect(address)).await;
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Writes to one peer: its wants and ours, in the order they were decided.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::AsyncWriteExt as _;
+use rustle_bitswap::message::{Message, PROTOCOLS, Presence, RawBlock, Version, Want};
+use rustle_bitswap::server::Task;
+use rustle_net::{OpenError, Stream};
+use rustle_types::{Cid, PeerId};
+use tokio::sync::mpsc;
+
+use super::Told;
+use crate::shared::Shared;
+
+/// Messages that may wait for one peer; one that lets more queue up does not read.
+const PARCELS_MAX: usize = 1024;
+/// How long a message may take to be written.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Attempts to have a message written on a fresh stream.
+const TRIES_MAX: u32 = 3;
+
+/// Something to send.
+#[derive(Debug)]
+pub(super) enum Parcel {
+    /// What we want.
+    Wants(Vec<Want>),
+    /// What the peer wants: blocks are loaded when their turn comes.
+    Task(Task),
+}
+
+/// The queue to the writer of one peer; the writer ends with it.
+#[derive(Debug)]
+pub(super) struct Writer {
+    parcels: mpsc::Sender<Parcel>,
+}
+
+// === impl Writer ===
+
+impl Writer {
+    /// Starts the writer: it opens a stream and tells whether the peer speaks bitswap.
+    pub(super) fn spawn(shared: Shared, peer: PeerId) -> Self {
+        let (parcels, queue) = mpsc::channel(PARCELS_MAX);
+        tokio::spawn(async move {
+            if let Err(error) = write(&shared, peer, queue).await {
+                tracing::debug!(%peer, %error, "no bitswap with the peer");
+                // Without the exchange nobody is served.
+                let _ = shared.exchange.told.send(Told::Mute { peer }).await;
+            }
+        });
+        Self { parcels }
+    }
+
+    /// Queues something; `false` where the queue is full.
+    pub(super) fn post(&self, parcel: Parcel) -> bool {
+        !matches!(self.parcels.try_send(parcel), Err(mpsc::error::TrySendError::Full(_)))
+    }
+}
+
+/// Why a peer is given up.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error("{0}")]
+    Open(#[from] OpenError),
+    #[error("the stream broke: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("the peer does not read")]
+    Late,
+}
+
+async fn open(shared: &Shared, peer: PeerId) -> Result<(Stream, Version), WriteError> {
+    let names: Vec<String> = PROTOCOLS.iter().map(|name| (*name).to_owned()).collect();
+    let (stream, protocol) = shared.net.open(peer, &names).await?;
+    // Only names of the list are agreed upon.
+    Ok((stream, Version::of_protocol(&protocol).unwrap_or(Version::V1_0)))
+}
+
+async fn write(shared: &Shared, peer: PeerId, mut queue: mpsc::Receiver<Parcel>) -> Result<(), WriteError> {
+    let (mut stream, mut version) = open(shared, peer).await?;
+    // Without the exchange the queue is closed, and the loop ends at once.
+    let _ = shared.exchange.told.send(Told::Speaks { peer, version }).await;
+    while let Some(parcel) = queue.recv().await {
+        let (message, bytes) = pack(shared, parcel).await;
+        let frame = message.frame(version);
+        let mut tries = 1;
+        loop {
+            match write_frame(&mut stream, &frame).await {
+                Ok(()) => break,
+                Err(error) if TRIES_MAX <= tries => return Err(error),
+                Err(_) => {
+                    tries += 1;
+                    (stream, version) = open(shared, peer).await?;
+                }
+            }
+        }
+        if 0 < bytes {
+            // As above.
+            let _ = shared.exchange.told.send(Told::Sent { peer, bytes }).await;
+        }
+    }
+    // The peer may be gone, which is then no loss.
+    let _ = stream.close().await;
+    Ok(())
+}
+
+async fn write_frame(stream: &mut Stream, frame: &[Bytes]) -> Result<(), WriteError> {
+    let write = async {
+        for part in frame {
+            stream.write_all(part).await?;
+        }
+        stream.flush().await
+    };
+    tokio::time::timeout(WRITE_TIMEOUT, write).await.map_err(|_| WriteError::Late)??;
+    Ok(())
+}
+
+/// Makes the message, and tells how many bytes to report as sent.
+async fn pack(shared: &Shared, parcel: Parcel) -> (Message, u64) {
+    let task = match parcel {
+        Parcel::Wants(wants) => return (Message::of_wants(wants), 0),
+        Parcel::Task(task) => task,
+    };
+    let Task { blocks, mut presences, bytes, pending_bytes, .. } = task;
+    let loaded = shared.read(move |store| {
+        let load = |cid: Cid| (cid, store.get_verified(&cid));
+        blocks.into_iter().map(load).collect::<Vec<_>>()
+    });
+    let mut message = Message {
+        pending_bytes: u32::try_from(pending_bytes).unwrap_or(u32::MAX),
+        ..Message::default()
+    };
+    for (cid, block) in loaded.await.unwrap_or_default() {
+        match block {
+            Ok(Some(block)) => message.blocks.push(RawBlock::new(&cid, block)),
+            // Gone meanwhile, or damaged: what cannot be served is not here.
+            Ok(None) => presences.push((cid, Presence::DontHave)),
+            Err(error) => {
+                tracing::error!(%cid, %error, "a block cannot be served");
+                presences.push((cid, Presence::DontHave));
+            }
+        }
+    }
+    message.presences = presences;
+    (message, bytes)
+}

@@ -1,0 +1,51 @@
+//! Small facts that tasks tell each other without asking the core.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustle_chain::{Block, SyncOutcome};
+use rustle_types::{ChainId, Multiaddr, PeerId};
+use tokio::sync::{oneshot, watch};
+
+/// What the administration door shows of the running node.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    addresses: watch::Sender<Vec<Multiaddr>>,
+    peers: AtomicUsize,
+    chains: AtomicUsize,
+}
+
+/// What a sync stream tells the core.
+#[derive(Debug)]
+pub(crate) enum SyncFact {
+    /// Verified blocks, and who waits until they are taken.
+    Blocks { chain: ChainId, from: PeerId, blocks: Vec<Block>, taken: oneshot::Sender<()> },
+    /// The end.
+    Ended { chain: ChainId, peer: PeerId, outcome: SyncOutcome },
+}
+
+// === impl Facts ===
+
+impl Facts {
+    pub(crate) fn set_addresses(&self, addresses: Vec<Multiaddr>) {
+        self.addresses.send_replace(addresses);
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<Multiaddr> {
+        self.addresses.borrow().clone()
+    }
+
+    /// Waits until the node listens at `count` addresses or more.
+    pub(crate) async fn listening(&self, count: usize) {
+        // The sender lives as long as we do, so the wait cannot fail.
+        let _ = self.addresses.subscribe().wait_for(|addresses| count <= addresses.len()).await;
+    }
+
+    pub(crate) fn set_counts(&self, peers: usize, chains: usize) {
+        self.peers.store(peers, Ordering::Relaxed);
+        self.chains.store(chains, Ordering::Relaxed);
+    }
+
+    pub(crate) fn chains(&self) -> usize {
+        self.chains.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,82 @@
+//! Failures of the node in words of the administration interface.
+
+use std::fmt::Display;
+
+use rustle_admin::fault::reason;
+use rustle_admin::{Fault, FaultKind};
+use rustle_engine::AskError;
+use rustle_peers::ConnectError;
+use rustle_store::StoreError;
+use rustle_unixfs::ReadError;
+
+/// Something that should not fail.
+pub(crate) fn internal(error: &dyn Display) -> Fault {
+    Fault::new(FaultKind::Internal, reason::INTERNAL, error.to_string())
+}
+
+/// The node is shutting down.
+pub(crate) fn stopping() -> Fault {
+    Fault::new(FaultKind::Unavailable, reason::STOPPING, "the node is shutting down")
+}
+
+/// A failure of the store.
+pub(crate) fn store(error: StoreError) -> Fault {
+    let kind = match error {
+        StoreError::Full(_) => FaultKind::ResourceExhausted,
+        StoreError::Halted(_) | StoreError::Busy(_) => FaultKind::Unavailable,
+        StoreError::Corrupt(_) | StoreError::Format { .. } | StoreError::Io(_) => FaultKind::Internal,
+    };
+    Fault::new(kind, reason::INTERNAL, error.to_string())
+}
+
+/// A chain cannot be read from the store.
+pub(crate) fn chain(error: rustle_chain::ReadError) -> Fault {
+    internal(&error)
+}
+
+/// Content is no readable file.
+pub(crate) fn read(error: ReadError) -> Fault {
+    Fault::new(FaultKind::FailedPrecondition, reason::BAD_ARGUMENT, error.to_string())
+}
+
+/// The engine did not do it.
+pub(crate) fn ask(error: AskError) -> Fault {
+    let message = error.to_string();
+    let (kind, reason) = match error {
+        AskError::UnknownChain(_) => (FaultKind::NotFound, reason::CHAIN_NOT_FOUND),
+        AskError::KnownChain(_) => (FaultKind::AlreadyExists, reason::BAD_ARGUMENT),
+        AskError::TooManyChains(_) | AskError::Busy(_) => (FaultKind::ResourceExhausted, reason::INTERNAL),
+        AskError::Invalid(_) => (FaultKind::InvalidArgument, reason::BAD_ARGUMENT),
+        AskError::NoAddress => (FaultKind::FailedPrecondition, reason::UNREACHABLE),
+        AskError::Stopped(_) => (FaultKind::Unavailable, reason::INTERNAL),
+        AskError::Damaged(_) => (FaultKind::Internal, reason::INTERNAL),
+        AskError::Store(error) => return store(error),
+        AskError::Connect(error) => return connect(&error),
+    };
+    Fault::new(kind, reason, message)
+}
+
+/// No connection came about.
+fn connect(error: &ConnectError) -> Fault {
+    let message = error.to_string();
+    match error {
+        ConnectError::Unreachable { .. } | ConnectError::Refused(_) => {
+            Fault::new(FaultKind::Unavailable, reason::UNREACHABLE, message)
+        }
+        ConnectError::OtherNetwork { theirs, ours } => {
+            Fault::new(FaultKind::FailedPrecondition, reason::INCOMPATIBLE_NETWORK, message)
+                .with("theirs", theirs.to_string())
+                .with("ours", ours.to_string())
+        }
+        ConnectError::OtherVersion { theirs, ours } => {
+            Fault::new(FaultKind::FailedPrecondition, reason::INCOMPATIBLE_VERSION, message)
+                .with("theirs", theirs.to_string())
+                .with("ours", ours.to_string())
+        }
+        ConnectError::SelfConnection { .. } => {
+            Fault::new(FaultKind::FailedPrecondition, reason::BAD_ARGUMENT, message)
+        }
+        ConnectError::Timeout => Fault::new(FaultKind::DeadlineExceeded, reason::TIMEOUT, message),
+        ConnectError::Busy => Fault::new(FaultKind::ResourceExhausted, reason::INTERNAL, message),
+    }
+}

@@ -1,0 +1,182 @@
+//! The join stream, from both ends.
+
+use std::time::Duration;
+
+use rustle_admin::fault::reason;
+use rustle_admin::views::Joined;
+use rustle_admin::{Fault, FaultKind};
+use rustle_chain::Invitation;
+use rustle_engine::{Ask, Reply};
+use rustle_net::Inbound;
+use rustle_types::limits::JOIN_FRAME_BYTES_MAX;
+use rustle_types::{Multiaddr, PeerId};
+use rustle_wire::{JoinAccepted, JoinRefusal, JoinReply, JoinRequest, Member};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::faults;
+use crate::framed::{Framed, FramedError};
+use crate::shared::Shared;
+
+/// Name of the protocol below `/rustle/<network>/`.
+pub(crate) const PROTOCOL: &str = "join";
+/// Its version.
+pub(crate) const VERSION: u32 = 1;
+/// Joiners that are answered at the same time; more are told to come again.
+const SERVED_MAX: usize = 16;
+/// How long a frame may take.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Answers everyone who opens a join stream.
+pub(crate) async fn serve(shared: Shared, mut inbound: mpsc::Receiver<Inbound>) {
+    let served = std::sync::Arc::new(Semaphore::new(SERVED_MAX));
+    while let Some(Inbound { peer, stream, .. }) = inbound.recv().await {
+        // Beyond the bound the stream is dropped, which resets it: a joiner that is not served costs nothing.
+        let Ok(permit) = std::sync::Arc::clone(&served).try_acquire_owned() else {
+            tracing::debug!(%peer, "too many joiners at once");
+            continue;
+        };
+        let shared = shared.clone();
+        tokio::spawn(async move {
+            let _permit = permit;
+            if let Err(error) = answer(&shared, peer, Framed::new(stream, JOIN_FRAME_BYTES_MAX, FRAME_TIMEOUT)).await {
+                tracing::debug!(%peer, %error, "join stream failed");
+            }
+        });
+    }
+}
+
+async fn answer(shared: &Shared, peer: PeerId, mut stream: Framed) -> Result<(), FramedError> {
+    let request = JoinRequest::decode(stream.read().await?)?;
+    let chain = request.chain;
+    let (reply, answer) = oneshot::channel();
+    let busy = JoinReply::Refused(JoinRefusal::Busy);
+    let reply = match shared.knocks.send((peer, request, reply)).await {
+        Ok(()) => answer.await.unwrap_or(busy),
+        Err(_) => busy,
+    };
+    match &reply {
+        JoinReply::Accepted(_) => tracing::info!(%peer, %chain, "let a peer join"),
+        JoinReply::Refused(refusal) => tracing::info!(%peer, %chain, %refusal, "refused a join"),
+    }
+    stream.write(&reply.encode()).await?;
+    stream.close().await;
+    Ok(())
+}
+
+/// Joins by an invitation: asks each listed member in turn until one answers.
+pub(crate) async fn join(shared: &Shared, text: &str, timeout: Duration) -> Result<Joined, Fault> {
+    let invitation: Invitation = text.parse().map_err(|error: rustle_chain::InvitationError| {
+        Fault::new(FaultKind::InvalidArgument, reason::BAD_ARGUMENT, error.to_string())
+    })?;
+    let chain = invitation.chain();
+    let known = shared.read(move |store| rustle_chain::reader::record(store, &chain)).await?;
+    if known.map_err(faults::chain)?.is_some() {
+        let message = format!("chain {chain} is on this node already");
+        return Err(Fault::new(FaultKind::AlreadyExists, reason::BAD_ARGUMENT, message));
+    }
+    match tokio::time::timeout(timeout, ask_members(shared, &invitation)).await {
+        Ok(joined) => joined,
+        Err(_) => {
+            let message = format!("no member answered within {timeout:?}; is one of them online?");
+            Err(Fault::new(FaultKind::DeadlineExceeded, reason::TIMEOUT, message))
+        }
+    }
+}
+
+async fn ask_members(shared: &Shared, invitation: &Invitation) -> Result<Joined, Fault> {
+    let mut last = Fault::new(
+        FaultKind::FailedPrecondition,
+        reason::JOIN_REFUSED,
+        "the invitation names no member that could be asked",
+    );
+    for member in invitation.members() {
+        if member.peer == shared.net.peer_id() {
+            continue;
+        }
+        match ask_member(shared, invitation, member).await {
+            Ok(accepted) => return adopt(shared, invitation, member, accepted).await,
+            Err(fault) => {
+                tracing::debug!(peer = %member.peer, %fault, "a member did not let us in");
+                last = fault;
+            }
+        }
+    }
+    Err(last)
+}
+
+async fn ask_member(shared: &Shared, invitation: &Invitation, member: &Member) -> Result<JoinAccepted, Fault> {
+    let peer = member.peer;
+    reach(shared, member).await?;
+    let broken = |error: &dyn std::fmt::Display| {
+        let message = format!("member {peer} did not answer: {error}");
+        Fault::new(FaultKind::Unavailable, reason::UNREACHABLE, message)
+    };
+    let protocol = shared.network.protocol(PROTOCOL, VERSION);
+    let (stream, _) = shared.net.open(peer, &[protocol]).await.map_err(|error| broken(&error))?;
+    let mut stream = Framed::new(stream, JOIN_FRAME_BYTES_MAX, FRAME_TIMEOUT);
+    let request = invitation.to_request(shared.net.peer_id(), peer);
+    stream.write(&request.encode()).await.map_err(|error| broken(&error))?;
+    let reply = stream.read().await.map_err(|error| broken(&error))?;
+    match JoinReply::decode(reply).map_err(|error| broken(&error))? {
+        JoinReply::Accepted(accepted) => Ok(accepted),
+        JoinReply::Refused(refusal) => Err(refused(refusal)),
+    }
+}
+
+/// Connects to a member at the first of its addresses that works.
+async fn reach(shared: &Shared, member: &Member) -> Result<(), Fault> {
+    let mut last = Fault::new(
+        FaultKind::Unavailable,
+        reason::UNREACHABLE,
+        format!("the invitation has no address of member {}", member.peer),
+    );
+    for address in &member.addresses {
+        let whole: Multiaddr = match format!("{address}/p2p/{}", member.peer).parse() {
+            Ok(whole) => whole,
+            Err(_) => continue,
+        };
+        match shared.ask(Ask::Connect(whole)).await {
+            Ok(_) => return Ok(()),
+            Err(fault) => last = fault,
+        }
+    }
+    Err(last)
+}
+
+async fn adopt(
+    shared: &Shared,
+    invitation: &Invitation,
+    member: &Member,
+    accepted: JoinAccepted,
+) -> Result<Joined, Fault> {
+    // Who let us in comes first: it has the chain and is connected.
+    let mut members = vec![member.clone()];
+    let others = accepted.members.into_iter().chain(invitation.members().iter().cloned());
+    for other in others {
+        let known = members.iter().any(|one| one.peer == other.peer);
+        if !known && other.peer != shared.net.peer_id() {
+            members.push(other);
+        }
+    }
+    let chain = invitation.chain();
+    let ask = Ask::AdoptChain { chain, genesis: accepted.genesis, members };
+    let Reply::Chain(chain) = shared.ask(ask).await? else {
+        return Err(faults::internal(&"an answer to something else"));
+    };
+    let record = shared.read(move |store| rustle_chain::reader::record(store, &chain)).await?;
+    let name = record.map_err(faults::chain)?.map(|record| record.name).unwrap_or_default();
+    Ok(Joined { chain, name })
+}
+
+fn refused(refusal: JoinRefusal) -> Fault {
+    let (kind, reason) = match refusal {
+        JoinRefusal::Expired => (FaultKind::FailedPrecondition, reason::INVITATION_EXPIRED),
+        JoinRefusal::Exhausted => (FaultKind::FailedPrecondition, reason::INVITATION_USED),
+        JoinRefusal::Busy => (FaultKind::Unavailable, reason::JOIN_REFUSED),
+        JoinRefusal::Invalid
+        | JoinRefusal::Inviter
+        | JoinRefusal::UnknownChain
+        | JoinRefusal::Unspecified => (FaultKind::FailedPrecondition, reason::JOIN_REFUSED),
+    };
+    Fault::new(kind, reason, refusal.to_string())
+}

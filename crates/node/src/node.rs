@@ -1,0 +1,308 @@
+//! The node's life: parts are started from the disk outwards, and stopped from the doors inwards.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustle_admin::{BindError, Server, ServerConfig, TcpDoor, location};
+use rustle_chain::Signer;
+use rustle_engine::Engine;
+use rustle_net::{Acceptor, Inbound};
+use rustle_store::{Store, StoreError};
+use rustle_store_rocksdb::RocksStore;
+use rustle_types::{Multiaddr, PeerId};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::backend::Service;
+use crate::clock::Clock;
+use crate::config::{Admin, Config};
+use crate::core_loop::{ASKS_MAX, Core, Inbox, JOINS_MAX, Outgoing, SYNC_FACTS_MAX, WRITTEN_MAX};
+use crate::exchange::{self, TOLD_MAX};
+use crate::facts::Facts;
+use crate::identity::{DataDir, DataDirError};
+use crate::shared::Shared;
+use crate::storage::{self, Storage};
+use crate::sync::{self, PULLS_QUEUED_MAX};
+use crate::{deliveries, join};
+
+/// Inbound streams of one protocol that wait for their task.
+const STREAMS_QUEUED_MAX: usize = 32;
+/// How long calls of the administration interface may take to end.
+const ADMIN_GRACE: Duration = Duration::from_secs(1);
+/// How long each further part may take to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long to wait for the addresses before the node counts as started.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why a node does not start. One line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The administration interface.
+    #[error(transparent)]
+    Admin(#[from] BindError),
+    /// The network.
+    #[error(transparent)]
+    Net(#[from] rustle_net::StartError),
+    /// What the store holds.
+    #[error(transparent)]
+    Engine(#[from] rustle_engine::OpenError),
+    /// The operating system.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+    /// No randomness for keys.
+    #[error("the system gives no randomness: {0}")]
+    Randomness(String),
+}
+
+/// Why a node did not stop cleanly.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// The store could not be closed; what was acknowledged is durable all the same.
+    #[error("the store did not close cleanly: {0}")]
+    Store(#[from] StoreError),
+    /// A part did not stop in time.
+    #[error("{0} did not stop in time")]
+    Late(&'static str),
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    peer_id: PeerId,
+    facts: Arc<Facts>,
+    admin_address: Option<SocketAddr>,
+    shutdown: CancellationToken,
+    net: rustle_net::Net,
+    admin_task: JoinHandle<()>,
+    net_task: JoinHandle<()>,
+    core_task: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
+    storage_thread: std::thread::JoinHandle<()>,
+    rocks: Arc<RocksStore>,
+    _data_dir: DataDir,
+}
+
+/// The receiving ends of the streams that peers open.
+struct Streams {
+    join: mpsc::Receiver<Inbound>,
+    sync: mpsc::Receiver<Inbound>,
+    bitswap: mpsc::Receiver<Inbound>,
+}
+
+// === impl Node ===
+
+impl Node {
+    /// Starts a node. When this returns it listens, knows its chains, and answers.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let data_dir = DataDir::open(&config.data_dir)?;
+        let identity = data_dir.identity()?;
+        let path = data_dir.join("store");
+        let opened = tokio::task::spawn_blocking(move || RocksStore::open(path, &Default::default())).await;
+        let rocks = Arc::new(opened.map_err(std::io::Error::other)??);
+        let server = Server::bind(doors(&config)).await?;
+        let admin_address = server.tcp_address();
+
+        let clock = Clock::start();
+        let signer = Signer::from_secret(*identity.ed25519_secret());
+        let peer_id = identity.peer_id();
+        let peers = peer_settings(&config, peer_id);
+        let agent = peers.user_agent.clone();
+        let (acceptors, streams) = acceptors(&config);
+        let store: Arc<dyn Store> = Arc::clone(&rocks) as Arc<dyn Store>;
+        let engine =
+            Engine::open(rustle_engine::Config { peers }, Arc::clone(&store), signer, random_seed()?)?;
+        let (net, events, net_task) = rustle_net::spawn(rustle_net::Config {
+            identity,
+            network: config.network.clone(),
+            agent: agent.clone(),
+            listen: config.listen.clone(),
+            acceptors,
+            dht_server: !config.listen.is_empty(),
+            limits: Default::default(),
+        })?;
+
+        let (written_tx, written) = mpsc::channel(WRITTEN_MAX);
+        let (storage, storage_thread) = storage::spawn(Arc::clone(&store), written_tx)?;
+        let (shared, inbox, told) = wire_up(&config, clock, store, storage, net.clone(), written, events);
+        let (pulls, pulls_queued) = mpsc::channel(PULLS_QUEUED_MAX);
+        let core = Core {
+            engine,
+            clock,
+            net: net.clone(),
+            storage: shared.storage.clone(),
+            deliveries: Arc::clone(&shared.deliveries),
+            facts: Arc::clone(&shared.facts),
+            pulls,
+            exchange: shared.exchange.told.clone(),
+            outgoing: Outgoing::default(),
+        };
+        let facts = Arc::clone(&shared.facts);
+        let shutdown = shared.shutdown.clone();
+        let core_task = tokio::spawn(core.run(inbox));
+        let tasks = vec![
+            tokio::spawn(join::serve(shared.clone(), streams.join)),
+            tokio::spawn(sync::serve(shared.clone(), streams.sync)),
+            tokio::spawn(sync::pull(shared.clone(), pulls_queued)),
+            tokio::spawn(exchange::run(shared.clone(), told, streams.bitswap)),
+        ];
+        let service = Arc::new(Service { shared, rocks: Arc::clone(&rocks), agent });
+        let stop = shutdown.clone();
+        let admin_task = tokio::spawn(async move {
+            if let Err(error) = server.run(service, stop.cancelled(), ADMIN_GRACE).await {
+                tracing::error!(%error, "the administration interface stopped");
+            }
+        });
+        let node = Self {
+            peer_id,
+            facts,
+            admin_address,
+            shutdown,
+            net,
+            admin_task,
+            net_task,
+            core_task,
+            tasks,
+            storage_thread,
+            rocks,
+            _data_dir: data_dir,
+        };
+        // The sockets are bound; that their addresses are told late is no reason not to start.
+        let _ = tokio::time::timeout(LISTEN_TIMEOUT, node.facts.listening(config.listen.len())).await;
+        Ok(node)
+    }
+
+    /// The node's id.
+    pub fn peer_id(&self) -> PeerId {
+        self.peer_id
+    }
+
+    /// Where the node listens for peers, without `/p2p/`.
+    pub fn addresses(&self) -> Vec<Multiaddr> {
+        self.facts.addresses()
+    }
+
+    /// Where the administration interface listens on TCP, if it does.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
+    /// Stops within five seconds: calls end, peers are told, what waits for the disk is written, the store is closed.
+    pub async fn shutdown(self) -> Result<(), StopError> {
+        self.shutdown.cancel();
+        let late = |part| move |_| StopError::Late(part);
+        let admin = tokio::time::timeout(STOP_TIMEOUT, self.admin_task).await.map_err(late("administration"));
+        self.net.shutdown().await;
+        let net = tokio::time::timeout(STOP_TIMEOUT, self.net_task).await.map_err(late("network"));
+        let core = tokio::time::timeout(STOP_TIMEOUT, self.core_task).await.map_err(late("core"));
+        for task in self.tasks {
+            task.abort();
+            // Aborted or finished: either way its handles are gone.
+            let _ = task.await;
+        }
+        let thread = self.storage_thread;
+        let stopped = tokio::task::spawn_blocking(move || thread.join());
+        let storage = tokio::time::timeout(STOP_TIMEOUT, stopped).await.map_err(late("storage"));
+        let closed = match Arc::try_unwrap(self.rocks) {
+            Ok(rocks) => rocks.close(),
+            // A reader still holds it; every acknowledged write was synced, so that nothing is lost.
+            Err(_) => Ok(()),
+        };
+        // No part may keep the others from stopping; the first failure is told.
+        admin.map(drop).and(net.map(drop)).and(core.map(drop)).and(storage.map(drop))?;
+        Ok(closed?)
+    }
+}
+
+fn doors(config: &Config) -> ServerConfig {
+    let tcp = match config.admin {
+        Admin::Unix => None,
+        Admin::Tcp(address) => {
+            Some(TcpDoor { address, token_file: location::token_path(&config.data_dir) })
+        }
+    };
+    ServerConfig { unix: Some(location::socket_path(&config.data_dir)), tcp }
+}
+
+fn peer_settings(config: &Config, local: PeerId) -> rustle_peers::Config {
+    rustle_peers::Config {
+        network: config.network.clone(),
+        bootstrap: config.bootstrap.clone(),
+        ping_idle: config.ping_idle,
+        ..rustle_peers::Config::new(local)
+    }
+}
+
+/// Keys are drawn from it, so it comes from the system's generator and from nowhere else.
+fn random_seed() -> Result<[u8; 32], StartError> {
+    use rand::TryRng as _;
+    let mut seed = [0; 32];
+    rand::rngs::SysRng.try_fill_bytes(&mut seed).map_err(|error| StartError::Randomness(error.to_string()))?;
+    Ok(seed)
+}
+
+fn acceptors(config: &Config) -> (Vec<Acceptor>, Streams) {
+    let (join, join_streams) = mpsc::channel(STREAMS_QUEUED_MAX);
+    let (sync, sync_streams) = mpsc::channel(STREAMS_QUEUED_MAX);
+    let (bitswap, bitswap_streams) = mpsc::channel(STREAMS_QUEUED_MAX);
+    let own = |name, version, streams| Acceptor {
+        protocol: config.network.protocol(name, version),
+        needs_handshake: true,
+        streams,
+    };
+    let mut acceptors =
+        vec![own(join::PROTOCOL, join::VERSION, join), own(sync::PROTOCOL, sync::VERSION, sync)];
+    acceptors.extend(rustle_bitswap::message::PROTOCOLS.iter().map(|name| Acceptor {
+        protocol: (*name).to_owned(),
+        needs_handshake: false,
+        streams: bitswap.clone(),
+    }));
+    (acceptors, Streams { join: join_streams, sync: sync_streams, bitswap: bitswap_streams })
+}
+
+/// Makes the queues between the tasks.
+fn wire_up(
+    config: &Config,
+    clock: Clock,
+    store: Arc<dyn Store>,
+    storage: Storage,
+    net: rustle_net::Net,
+    written: mpsc::Receiver<storage::Written>,
+    events: mpsc::Receiver<rustle_net::Event>,
+) -> (Shared, Inbox, mpsc::Receiver<exchange::Told>) {
+    let (asks, asks_queued) = mpsc::channel(ASKS_MAX);
+    let (knocks, knocks_queued) = mpsc::channel(JOINS_MAX);
+    let (synced, synced_queued) = mpsc::channel(SYNC_FACTS_MAX);
+    let (told, told_queued) = mpsc::channel(TOLD_MAX);
+    let shutdown = CancellationToken::new();
+    let shared = Shared {
+        network: config.network.clone(),
+        clock,
+        store,
+        storage,
+        net,
+        asks,
+        knocks,
+        synced,
+        exchange: exchange::Exchange { told, sessions: Default::default() },
+        deliveries: Arc::new(deliveries::Deliveries::default()),
+        facts: Arc::new(Facts::default()),
+        shutdown: shutdown.clone(),
+    };
+    let inbox = Inbox {
+        net: events,
+        written,
+        asks: asks_queued,
+        knocks: knocks_queued,
+        synced: synced_queued,
+        shutdown,
+    };
+    (shared, inbox, told_queued)
+}

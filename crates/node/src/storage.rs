@@ -1,0 +1,179 @@
+//! One thread writes; everything that waits is committed together.
+//!
+//! A synced write costs the same for one batch as for a thousand. So the thread takes all that has queued up while the
+//! disk was busy, commits it as one batch, syncs once, and then acknowledges each part (group commit).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use rustle_store::{Batch, Durability, Store, StoreError};
+use tokio::sync::{mpsc, oneshot};
+
+/// Batches that may wait for the disk.
+const QUEUE_MAX: usize = 4096;
+/// Bytes that are committed together.
+const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// A batch and who waits for it.
+struct Write {
+    batch: Batch,
+    durability: Durability,
+    done: Done,
+}
+
+/// Who is told of the end of a write.
+enum Done {
+    /// The core loop, by ticket.
+    Core(u64),
+    /// A task.
+    Task(oneshot::Sender<Result<(), StoreError>>),
+    /// Nobody.
+    Nobody,
+}
+
+/// The end of a write that the core loop asked for.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) ticket: u64,
+    pub(crate) result: Result<(), StoreError>,
+}
+
+/// The queue to the storage thread.
+#[derive(Clone)]
+pub(crate) struct Storage {
+    queue: mpsc::Sender<Write>,
+    failed: Arc<AtomicBool>,
+}
+
+/// Room for one write of the core loop, which must not wait.
+pub(crate) struct Permit<'a>(mpsc::Permit<'a, Write>);
+
+/// Starts the thread. It ends when all queues to it are gone and everything is written.
+pub(crate) fn spawn(
+    store: Arc<dyn Store>,
+    core: mpsc::Sender<Written>,
+) -> std::io::Result<(Storage, JoinHandle<()>)> {
+    let (queue, writes) = mpsc::channel(QUEUE_MAX);
+    let failed = Arc::new(AtomicBool::new(false));
+    let storage = Storage { queue, failed: Arc::clone(&failed) };
+    let thread = std::thread::Builder::new()
+        .name("storage".to_owned())
+        .spawn(move || run(&*store, writes, &core, &failed))?;
+    Ok((storage, thread))
+}
+
+fn run(
+    store: &dyn Store,
+    mut writes: mpsc::Receiver<Write>,
+    core: &mpsc::Sender<Written>,
+    failed: &AtomicBool,
+) {
+    while let Some(first) = writes.blocking_recv() {
+        let mut group = Batch::new();
+        let mut durability = Durability::Buffered;
+        let mut waiting = Vec::new();
+        let mut weight = 0;
+        let mut next = Some(first);
+        while let Some(write) = next.take() {
+            weight += write.batch.weight();
+            group.append(write.batch);
+            if write.durability == Durability::Synced {
+                durability = Durability::Synced;
+            }
+            waiting.push(write.done);
+            if weight < GROUP_BYTES_MAX {
+                next = writes.try_recv().ok();
+            }
+        }
+        let result = store.commit(group, durability);
+        if let Err(error) = &result {
+            failed.store(true, Ordering::Release);
+            tracing::error!(%error, "a write failed; nothing more is acknowledged as durable");
+        }
+        for done in waiting {
+            match done {
+                // The core loop always takes these; an error means that it is gone.
+                Done::Core(ticket) => {
+                    let _ = core.blocking_send(Written { ticket, result: result.clone() });
+                }
+                Done::Task(task) => {
+                    let _ = task.send(result.clone());
+                }
+                Done::Nobody => {}
+            }
+        }
+    }
+}
+
+// === impl Storage ===
+
+impl Storage {
+    /// Room in the queue for the core loop, if there is some.
+    pub(crate) fn try_reserve(&self) -> Option<Permit<'_>> {
+        self.queue.try_reserve().ok().map(Permit)
+    }
+
+    /// Waits until there is room in the queue.
+    pub(crate) async fn ready(&self) {
+        // A closed queue is told by the next write.
+        let _ = self.queue.reserve().await;
+    }
+
+    /// Writes and waits for the end.
+    pub(crate) async fn commit(&self, batch: Batch, durability: Durability) -> Result<(), StoreError> {
+        let gone = || StoreError::Halted("the node is shutting down".to_owned());
+        let (done, end) = oneshot::channel();
+        let write = Write { batch, durability, done: Done::Task(done) };
+        self.queue.send(write).await.map_err(|_| gone())?;
+        end.await.map_err(|_| gone())?
+    }
+
+    /// Whether a write has failed since the start.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+}
+
+// === impl Permit ===
+
+impl Permit<'_> {
+    /// Writes durably; the core loop is told by ticket.
+    pub(crate) fn commit(self, ticket: u64, batch: Batch) {
+        self.0.send(Write { batch, durability: Durability::Synced, done: Done::Core(ticket) });
+    }
+
+    /// Writes when convenient.
+    pub(crate) fn persist(self, batch: Batch) {
+        self.0.send(Write { batch, durability: Durability::Buffered, done: Done::Nobody });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustle_store::{MemoryStore, Table};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn writes_are_acknowledged_in_order_and_finished_before_the_end() {
+        let store = Arc::new(MemoryStore::new());
+        let (core, mut written) = mpsc::channel(64);
+        let (storage, thread) = spawn(Arc::clone(&store) as Arc<dyn Store>, core).unwrap();
+        for ticket in 0..50u8 {
+            let mut batch = Batch::new();
+            batch.put(Table::Meta, vec![ticket], vec![ticket]);
+            storage.try_reserve().unwrap().commit(ticket.into(), batch);
+        }
+        for ticket in 0..50 {
+            let end = written.recv().await.unwrap();
+            assert_eq!((end.ticket, end.result), (ticket, Ok(())));
+        }
+        let mut batch = Batch::new();
+        batch.put(Table::Meta, b"last".to_vec(), vec![]);
+        storage.commit(batch, Durability::Synced).await.unwrap();
+        drop(storage);
+        thread.join().unwrap();
+        assert!(store.record(Table::Meta, b"last").unwrap().is_some());
+    }
+}
