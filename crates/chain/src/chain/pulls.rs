@@ -39,6 +39,8 @@ pub(crate) struct Pulls {
 struct Peer {
     announced: BTreeSet<BlockId>,
     is_new: bool,
+    /// Sent a block whose ancestors are missing, so it has them.
+    has_missing: bool,
     /// Asked in this round for missing ancestors.
     was_asked: bool,
     /// Pulling, and when it last brought something.
@@ -102,7 +104,7 @@ impl Pulls {
     /// The peer sent a block whose ancestors are missing: it has them.
     pub(crate) fn on_orphan(&mut self, id: &PeerId) {
         if let Some(peer) = self.peers.get_mut(id) {
-            peer.was_asked = false;
+            (peer.has_missing, peer.was_asked) = (true, false);
         }
     }
 
@@ -163,13 +165,14 @@ impl Pulls {
             .peers
             .iter()
             .filter(|(_, peer)| peer.wants(missing) && peer.retry_at <= now);
-        // A peer that announced something comes before one that may have it; then those that fail least; then in turn.
-        let best = wanting.min_by_key(|(_, peer)| (peer.announced.is_empty(), peer.failures, peer.turn));
+        // Who is known to have what we lack comes before who may have it; then those that fail least; then in turn.
+        let best = wanting.min_by_key(|(_, peer)| (!peer.is_source(), peer.failures, peer.turn));
         let id = *best?.0;
         self.turn += 1;
         let turn = self.turn;
         let peer = self.peers.get_mut(&id)?;
-        (peer.progress, peer.was_asked, peer.turn) = (Some(now), true, turn);
+        (peer.progress, peer.turn) = (Some(now), turn);
+        (peer.was_asked, peer.has_missing) = (true, false);
         Some(id)
     }
 
@@ -185,23 +188,25 @@ impl Pulls {
     /// Once all peers were asked for missing ancestors, waits, and then asks all again.
     fn begin_round(&mut self, now: Uptime, missing: bool) {
         if !missing {
+            // Who was asked before something was missing has not been asked for it.
+            self.peers
+                .values_mut()
+                .for_each(|peer| (peer.was_asked, peer.has_missing) = (false, false));
             (self.rounds, self.round_at) = (0, None);
             return;
         }
+        if self.round_at.is_some_and(|at| at <= now) {
+            self.round_at = None;
+            self.peers.values_mut().for_each(|peer| peer.was_asked = false);
+        }
+        // Without any peer a round is over at once, so that orphans do not wait for ever.
         let is_over = self
             .peers
             .values()
             .all(|peer| peer.was_asked && peer.progress.is_none());
-        match self.round_at {
-            None if is_over => {
-                self.rounds += 1;
-                self.round_at = Some(now + backoff(self.rounds));
-            }
-            Some(at) if at <= now => {
-                self.round_at = None;
-                self.peers.values_mut().for_each(|peer| peer.was_asked = false);
-            }
-            _ => {}
+        if self.round_at.is_none() && is_over {
+            self.rounds += 1;
+            self.round_at = Some(now + backoff(self.rounds));
         }
     }
 
@@ -228,6 +233,10 @@ impl Pulls {
 // === impl Peer ===
 
 impl Peer {
+    fn is_source(&self) -> bool {
+        self.has_missing || !self.announced.is_empty()
+    }
+
     fn wants(&self, missing: bool) -> bool {
         let has_reason = self.is_new || !self.announced.is_empty() || (missing && !self.was_asked);
         has_reason && self.progress.is_none() && !self.has_left

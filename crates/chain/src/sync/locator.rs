@@ -8,8 +8,8 @@ use rustle_wire::SYNC_HAVE_MAX;
 
 use crate::reader::{self, ReadError};
 
-/// Leaves in a locator; the highest.
-const LOCATOR_LEAVES_MAX: usize = SYNC_HAVE_MAX / 2;
+/// Leaves in a locator; the highest. The rest is room for samples, enough for 2^40 blocks.
+const LOCATOR_LEAVES_MAX: usize = SYNC_HAVE_MAX - 320;
 /// Samples between one distance back and twice that distance.
 const SAMPLES_PER_DOUBLING: u64 = 8;
 
