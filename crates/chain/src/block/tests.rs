@@ -1,3 +1,5 @@
+//! Is every wrong block refused with its reason, and does every right one keep its bytes?
+
 use data_encoding::HEXLOWER;
 use ipld_core::cid::Cid as AnyCid;
 use proptest::prelude::*;

@@ -2,9 +2,12 @@
 //!
 //! [`Chain`] takes appends, messages of the topic, pulled blocks and the acknowledgements of the disk, and decides what is
 //! written, said, pulled and judged. The parts that know one thing each are its neighbours: `ledger` what is attached,
-//! `orphans` what waits for ancestors, `pulls` whom to ask, `held` what is not judged yet, `quiet` when to speak.
+//! `orphans` what waits for ancestors, `pulls` whom to ask, `held` what is not judged yet, `quiet` when to speak; `hear`
+//! judges messages, and `attach` decides about blocks.
 
+mod attach;
 mod event;
+mod hear;
 mod held;
 mod ledger;
 mod orphans;
@@ -15,10 +18,9 @@ mod random;
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rustle_store::{Store, StoreError};
 use rustle_types::limits::ANNOUNCED_BLOCK_BYTES_MAX;
-use rustle_types::{BlockId, ChainId, Machine, Now, Outbox, PeerId, Uptime, Verdict};
+use rustle_types::{ChainId, Machine, Now, Outbox, PeerId, Uptime, Verdict};
 use rustle_wire::Announcement;
 
 pub use event::{AppendError, Config, Fault, Input, OpenError, Output, Status, SyncOutcome};
@@ -26,8 +28,9 @@ pub use ledger::LEAVES_MAX;
 
 use crate::reader::{Position, ReadError};
 use crate::{Block, Body, Draft, Signer};
+use attach::Taken;
 use held::Held;
-use ledger::{Ledger, Placement};
+use ledger::Ledger;
 use orphans::Orphans;
 use pulls::Pulls;
 use quiet::Quiet;
@@ -51,20 +54,6 @@ pub struct Chain {
     throttled: Vec<PeerId>,
     stopped: Option<StoreError>,
     outbox: Outbox<Output>,
-}
-
-/// What became of a block that a peer sent.
-enum Taken {
-    /// It was attached before.
-    Known,
-    /// It is attached now.
-    Attached,
-    /// It waits for its ancestors.
-    Waits,
-    /// There is no room for it now.
-    NoRoom,
-    /// It is wrong.
-    Wrong(Fault),
 }
 
 // === impl Chain ===
@@ -153,96 +142,6 @@ impl Chain {
         self.ledger.pending_bytes() < self.config.pending_bytes_max
     }
 
-    // --- messages of the topic
-
-    fn on_announced(&mut self, now: Uptime, message: u64, from: PeerId, payload: Bytes) {
-        let verdict = if self.stopped.is_some() {
-            Some(Verdict::Ignore)
-        } else {
-            match Announcement::decode(payload) {
-                Ok(Announcement::NewBlock { id, block }) => self.on_new_block(now, message, from, id, block),
-                Ok(Announcement::Leaves(ids)) => self.on_leaves(now, message, from, ids),
-                Err(error) => Some(self.reject(from, Fault::Malformed(error))),
-            }
-        };
-        if let Some(verdict) = verdict {
-            self.outbox.push(Output::Judge { message, verdict });
-        }
-    }
-
-    /// `None` where the judgement has to wait.
-    fn on_new_block(
-        &mut self,
-        now: Uptime,
-        message: u64,
-        from: PeerId,
-        id: BlockId,
-        bytes: Option<Bytes>,
-    ) -> Option<Verdict> {
-        let Some(bytes) = bytes else {
-            return self.on_ids(now, message, &from, vec![id]);
-        };
-        if BlockId::of(&bytes) != id {
-            return Some(self.reject(from, Fault::WrongId(id)));
-        }
-        // A block that is here already was verified before: no need to spend a signature check on it.
-        if self.orphans.contains(&id) || self.is_known(&id) {
-            return Some(Verdict::Ignore);
-        }
-        if !self.has_room() {
-            self.pulls.on_cut(&from);
-            return Some(Verdict::Ignore);
-        }
-        let taken = match Block::decode(bytes) {
-            Ok(block) => self.take(now, block, from),
-            Err(error) => Taken::Wrong(Fault::Invalid(error)),
-        };
-        match taken {
-            Taken::Attached => Some(Verdict::Accept),
-            Taken::Known | Taken::NoRoom => Some(Verdict::Ignore),
-            Taken::Wrong(fault) => Some(self.reject(from, fault)),
-            Taken::Waits => self.hold(now, message, id, Vec::new()),
-        }
-    }
-
-    fn on_leaves(&mut self, now: Uptime, message: u64, from: PeerId, ids: Vec<BlockId>) -> Option<Verdict> {
-        self.quiet
-            .on_heard(now, self.pulls.peers(), &ids, self.ledger.top_leaves());
-        self.on_ids(now, message, &from, ids)
-    }
-
-    /// Ids without blocks: good once all of them are here; until then they are pulled.
-    fn on_ids(&mut self, now: Uptime, message: u64, from: &PeerId, ids: Vec<BlockId>) -> Option<Verdict> {
-        let mut unknown: Vec<BlockId> = ids.into_iter().filter(|id| !self.is_known(id)).collect();
-        let awaited = unknown.iter().copied().filter(|id| !self.orphans.contains(id));
-        self.pulls.on_announced(from, awaited);
-        match unknown.pop() {
-            Some(last) => self.hold(now, message, last, unknown),
-            None => Some(Verdict::Accept),
-        }
-    }
-
-    fn hold(&mut self, now: Uptime, message: u64, id: BlockId, rest: Vec<BlockId>) -> Option<Verdict> {
-        let is_held = self.held.hold(now, message, id, rest);
-        (!is_held).then_some(Verdict::Ignore)
-    }
-
-    fn reject(&mut self, peer: PeerId, fault: Fault) -> Verdict {
-        self.outbox.push(Output::Fault { peer, fault });
-        Verdict::Reject
-    }
-
-    /// Where the store cannot tell, the block counts as known: nothing is done about it.
-    fn is_known(&mut self, id: &BlockId) -> bool {
-        match self.ledger.is_known(id) {
-            Ok(known) => known,
-            Err(error) => {
-                self.outbox.push(Output::StoreFailed { error });
-                true
-            }
-        }
-    }
-
     // --- pulled blocks
 
     fn on_synced(&mut self, now: Uptime, from: PeerId, blocks: Vec<Block>) {
@@ -273,101 +172,6 @@ impl Chain {
                 peer,
                 fault: Fault::Withheld(withheld),
             });
-        }
-    }
-
-    // --- attaching
-
-    /// Takes a verified block of a peer.
-    fn take(&mut self, now: Uptime, block: Block, from: PeerId) -> Taken {
-        if block.chain() != self.id() {
-            return Taken::Wrong(Fault::ForeignChain(block.id()));
-        }
-        match self.ledger.place(&block) {
-            Ok(Placement::Known) => Taken::Known,
-            Ok(Placement::Full) => Taken::NoRoom,
-            Ok(Placement::WrongHeight { expected }) => {
-                self.give_up(&block.id(), Verdict::Reject);
-                Taken::Wrong(wrong_height(&block, expected))
-            }
-            Ok(Placement::Missing(missing)) => {
-                self.pulls.on_orphan(&from);
-                self.orphans.insert(block, from, missing);
-                Taken::Waits
-            }
-            Ok(Placement::Fits) => {
-                self.attach(now, &block, None);
-                Taken::Attached
-            }
-            Err(error) => {
-                self.outbox.push(Output::StoreFailed { error });
-                Taken::NoRoom
-            }
-        }
-    }
-
-    /// Attaches a block that fits, and then all orphans that waited only for it, without recursion.
-    fn attach(&mut self, now: Uptime, block: &Block, request: Option<u64>) {
-        let mut attached = vec![block.id()];
-        self.ledger.attach(block, request);
-        while let Some(id) = attached.pop() {
-            self.pulls.on_attached(&id);
-            self.judge_held(now, &id);
-            for orphan in self.orphans.take_ready(&id) {
-                let id = orphan.block.id();
-                match self.take_orphan(&orphan.block) {
-                    Ok(Placement::Fits) => attached.push(id),
-                    Ok(Placement::WrongHeight { expected }) => {
-                        let fault = wrong_height(&orphan.block, expected);
-                        self.outbox.push(Output::Fault {
-                            peer: orphan.from,
-                            fault,
-                        });
-                        self.give_up(&id, Verdict::Reject);
-                    }
-                    // Dropped: it comes again with a pull.
-                    Ok(Placement::Full | Placement::Known | Placement::Missing(_)) => {}
-                    Err(error) => self.outbox.push(Output::StoreFailed { error }),
-                }
-            }
-        }
-        self.quiet.restart(now, self.pulls.peers());
-    }
-
-    fn take_orphan(&mut self, block: &Block) -> Result<Placement, ReadError> {
-        let placement = self.ledger.place(block)?;
-        if placement == Placement::Fits {
-            self.ledger.attach(block, None);
-        }
-        Ok(placement)
-    }
-
-    /// A block can never be attached: what descends from it goes too, and messages about them are judged.
-    fn give_up(&mut self, id: &BlockId, verdict: Verdict) {
-        self.judge(id, verdict);
-        for descendant in self.orphans.drop_descendants(id) {
-            self.judge(&descendant, Verdict::Ignore);
-        }
-    }
-
-    fn judge(&mut self, id: &BlockId, verdict: Verdict) {
-        if let Some((message, _)) = self.held.take(id) {
-            self.outbox.push(Output::Judge { message, verdict });
-        }
-    }
-
-    /// `id` is here: accepts the message that waited for it, unless it waits for more.
-    fn judge_held(&mut self, now: Uptime, id: &BlockId) {
-        let Some((message, mut rest)) = self.held.take(id) else {
-            return;
-        };
-        rest.retain(|id| !self.is_known(id));
-        let verdict = match rest.pop() {
-            Some(next) => self.hold(now, message, next, rest),
-            None => Some(Verdict::Accept),
-        };
-        if let Some(verdict) = verdict {
-            self.outbox.push(Output::Judge { message, verdict });
         }
     }
 
@@ -502,14 +306,6 @@ impl fmt::Debug for Chain {
             .field("id", &self.id())
             .field("status", &self.status())
             .finish_non_exhaustive()
-    }
-}
-
-fn wrong_height(block: &Block, expected: u64) -> Fault {
-    Fault::WrongHeight {
-        id: block.id(),
-        height: block.height(),
-        expected,
     }
 }
 

@@ -1,10 +1,13 @@
+//! Does the machine of a chain keep its promises, whatever arrives in whatever order?
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use rustle_store::{Batch, Direction, Durability, MemoryStore, Store as _};
-use rustle_types::Timestamp;
 use rustle_types::limits::{BLOCK_BODY_BYTES_MAX, ORPHANS_PER_PEER_MAX};
+use rustle_types::{BlockId, Timestamp};
 
 use super::*;
 use crate::testing::{block_of, no_chain, peer, signer};

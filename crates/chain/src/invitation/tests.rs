@@ -1,7 +1,10 @@
+//! Do invitations survive people and withstand forgers?
+
 use proptest::prelude::*;
-use rustle_store::{Durability, MemoryStore, Op};
+use rustle_store::{Durability, MemoryStore, Op, Store as _, Table};
 use rustle_types::Multiaddr;
 use rustle_types::limits::INVITATION_ADDRESSES_MAX;
+use rustle_wire::JoinRefusal;
 
 use super::*;
 use crate::testing::{no_chain, peer, signer};
@@ -40,9 +43,6 @@ fn redeem_and_commit(store: &MemoryStore, request: &JoinRequest, joiner: u8) -> 
         .unwrap();
     Ok(counted)
 }
-
-use rustle_store::Store as _;
-use rustle_wire::JoinRefusal;
 
 #[test]
 fn an_invitation_survives_mail_and_shouting() {
@@ -283,8 +283,6 @@ fn an_uncounted_invitation_leaves_no_trace() {
         [Op::Put(Table::Invitations, ..)]
     ));
 }
-
-use rustle_store::Table;
 
 proptest! {
     #[test]

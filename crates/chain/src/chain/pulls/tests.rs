@@ -1,3 +1,5 @@
+//! Is the right peer asked at the right time?
+
 use super::*;
 use crate::testing::peer;
 

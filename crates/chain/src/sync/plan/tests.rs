@@ -1,3 +1,5 @@
+//! Are two nodes equal after they have pulled from each other?
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
