@@ -150,9 +150,10 @@ async fn joining_again_changes_nothing() {
     let first = clients[1].join(&invitation, None).await.unwrap();
     append(&clients[1], &chain, "here").await.unwrap();
 
-    let second = clients[1].join(&invitation, None).await.unwrap();
+    let refusal = refused(clients[1].join(&invitation, None).await);
 
-    assert_eq!(first, second);
+    assert_eq!(refusal.kind, FaultKind::AlreadyExists, "{refusal}");
+    assert!(refusal.message.contains(&first.chain.to_string()), "{refusal}");
     let digest = converged(&clients, &chain, SOON).await.unwrap();
     assert_eq!(digest.blocks, 2);
 }

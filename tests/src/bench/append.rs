@@ -15,43 +15,46 @@ use crate::waiting::append;
 
 /// Appends that are under way at the same time.
 const WRITERS: usize = 64;
+/// The limit of what waits for the disk.
+const SYNC: &str = "4 KiB write with fdatasync";
 
 pub(super) async fn measure(plan: &Plan, report: &mut Report) -> Result<()> {
     let node = Daemon::start_below(&plan.folder, "A", setup()).await?;
     let client = node.client().await?;
-    let limits = *report.limits();
 
-    let (rate, times) = appended(&client, "alone", plan.appends_alone, 1).await?;
+    report.refresh_limits(&plan.folder).await?;
+    let alone = appended(&client, "alone", plan.appends_alone, 1).await?;
+    report.refresh_limits(&plan.folder).await?;
+    let together = appended(&client, "together", plan.appends_together, WRITERS).await?;
+    report.refresh_limits(&plan.folder).await?;
+
+    let syncs = report.limits().syncs_per_second;
     report.add(
         "append_alone",
         "durable appends, one writer",
-        rate,
+        alone.0,
         Unit::PerSecond,
     );
-    report.limit(limits.syncs_per_second, "4 KiB writes with fdatasync");
-    for (id, name, share) in [
-        ("append_alone_p50", "  half within", 0.5),
-        ("append_alone_p99", "  99 % within", 0.99),
-    ] {
-        report.add(id, name, millis(quantile(&times, share)), Unit::Milliseconds);
-        report.limit(millis(limits.sync), "one such write");
-    }
-
-    let (rate, times) = appended(&client, "together", plan.appends_together, WRITERS).await?;
+    report.limit(syncs, SYNC);
+    spread(report, ["append_alone_p50", "append_alone_p99"], &alone.1);
     let name = format!("durable appends, {WRITERS} writers");
-    report.add("append_together", name, rate, Unit::PerSecond);
-    report.limit(
-        limits.syncs_per_second * WRITERS as f64,
-        "such writes, each for all writers",
+    report.add("append_together", name, together.0, Unit::PerSecond);
+    report.limit(syncs * WRITERS as f64, "such writes, each for all writers");
+    spread(
+        report,
+        ["append_together_p50", "append_together_p99"],
+        &together.1,
     );
-    for (id, name, share) in [
-        ("append_together_p50", "  half within", 0.5),
-        ("append_together_p99", "  99 % within", 0.99),
-    ] {
-        report.add(id, name, millis(quantile(&times, share)), Unit::Milliseconds);
-        report.limit(millis(limits.sync), "one such write");
-    }
     Ok(())
+}
+
+/// Within which times half and nearly all appends were acknowledged.
+fn spread(report: &mut Report, ids: [&'static str; 2], times: &[Duration]) {
+    let sync = millis(report.limits().sync());
+    for (id, name, share) in [(ids[0], "  half within", 0.5), (ids[1], "  99 % within", 0.99)] {
+        report.add(id, name, millis(quantile(times, share)), Unit::Milliseconds);
+        report.limit(sync, SYNC);
+    }
 }
 
 /// Appends to a new chain; gives the appends in a second and the sorted times of each.

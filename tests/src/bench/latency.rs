@@ -58,7 +58,8 @@ pub(super) async fn measure(plan: &Plan, report: &mut Report) -> Result<()> {
     }
     ensure!(times.len() == count, "some blocks were not timed");
     times.sort();
-    let syncs = 2.0 * millis(report.limits().sync);
+    report.refresh_limits(&plan.folder).await?;
+    let syncs = 2.0 * millis(report.limits().sync());
     for (id, name, share) in [
         ("live_p50", "append on A to delivery on B, half within", 0.5),
         ("live_p99", "  99 % within", 0.99),

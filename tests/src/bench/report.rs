@@ -1,7 +1,9 @@
 //! How are figures shown, to people and to programs?
 
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
@@ -60,6 +62,11 @@ impl Report {
     /// What the machine allows.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Measures the disk again, and keeps the best.
+    pub(super) async fn refresh_limits(&mut self, folder: &Path) -> Result<()> {
+        self.limits.refresh(folder).await
     }
 
     /// What was measured.
