@@ -14,7 +14,12 @@ use settings::{Flags, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
-    let flags = Flags::parse();
+    let flags = match Flags::try_parse() {
+        Ok(flags) => flags,
+        // Help and version are what was asked for.
+        Err(asked) if !asked.use_stderr() => return print(&asked),
+        Err(error) => return fail(2, &usage(&error)),
+    };
     let settings = match Settings::gather(&flags) {
         Ok(settings) => settings,
         Err(error) => return fail(2, &error),
@@ -62,7 +67,10 @@ fn announce(node: &Node, data_dir: &std::path::Path) {
     for address in node.addresses() {
         lines.push(format!("listening {address}/p2p/{}", node.peer_id()));
     }
-    lines.push(format!("admin     unix:{}", rustle_admin::location::socket_path(data_dir).display()));
+    lines.push(format!(
+        "admin     unix:{}",
+        rustle_admin::location::socket_path(data_dir).display()
+    ));
     if let Some(address) = node.admin_address() {
         lines.push(format!("admin     http://{address}"));
     }
@@ -72,9 +80,31 @@ fn announce(node: &Node, data_dir: &std::path::Path) {
     let _ = out.flush();
 }
 
+/// What clap says, without its usage block.
+fn usage(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let parts = text.split("\n\n");
+    let said: Vec<_> = parts
+        .take_while(|part| !part.starts_with("Usage:") && !part.starts_with("For more"))
+        .collect();
+    let said = said.join("; ");
+    format!(
+        "{}; see `rustled --help`",
+        said.strip_prefix("error: ").unwrap_or(&said)
+    )
+}
+
+fn print(asked: &clap::Error) -> ExitCode {
+    match asked.print() {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has enough.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
 fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
     let text = error.to_string();
-    let line = text.lines().collect::<Vec<_>>().join(" ");
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     // Without standard error there is only the exit code.
     let _ = writeln!(std::io::stderr(), "rustled: {line}");
     ExitCode::from(code)

@@ -75,15 +75,15 @@ impl Settings {
             (None, Some(other)) => return Err(format!("log_format: `{other}` is neither `text` nor `json`")),
         };
         let log = file.log.unwrap_or_else(|| LOG_DEFAULT.to_owned());
-        Ok(Self { config, log_format, log })
+        Ok(Self {
+            config,
+            log_format,
+            log,
+        })
     }
 }
 
-fn apply(
-    config: &mut Config,
-    file: &ConfigFile,
-    flags: &Flags,
-) -> Result<(), rustle_node::ConfigError> {
+fn apply(config: &mut Config, file: &ConfigFile, flags: &Flags) -> Result<(), rustle_node::ConfigError> {
     config.apply(file)?;
     if let Some(network) = &flags.network {
         config.network = parse_network(network)?;

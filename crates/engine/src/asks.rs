@@ -18,7 +18,8 @@ impl Engine {
     pub(crate) fn on_ask(&mut self, now: Now, request: u64, ask: Ask) {
         let done = match ask {
             Ask::Connect(address) => {
-                self.peers.handle(now, rustle_peers::Input::Connect { request, address });
+                self.peers
+                    .handle(now, rustle_peers::Input::Connect { request, address });
                 Ok(())
             }
             Ask::Peers => {
@@ -27,13 +28,27 @@ impl Engine {
                 Ok(())
             }
             Ask::CreateChain { name } => self.create_chain(now, request, &name),
-            Ask::AdoptChain { chain, genesis, members } => {
-                self.adopt_chain(now, request, chain, genesis, members)
-            }
+            Ask::AdoptChain {
+                chain,
+                genesis,
+                members,
+            } => self.adopt_chain(now, request, chain, genesis, members),
             Ask::Append { chain, topics, body } => self.known(chain).map(|()| {
-                self.tell_chain(now, chain, rustle_chain::Input::Append { request, topics, body });
+                self.tell_chain(
+                    now,
+                    chain,
+                    rustle_chain::Input::Append {
+                        request,
+                        topics,
+                        body,
+                    },
+                );
             }),
-            Ask::Invite { chain, expires_in, uses } => self.invite(now, request, chain, expires_in, uses),
+            Ask::Invite {
+                chain,
+                expires_in,
+                uses,
+            } => self.invite(now, request, chain, expires_in, uses),
         };
         if let Err(error) = done {
             self.reply(request, Err(error));
@@ -41,12 +56,24 @@ impl Engine {
     }
 
     fn known(&self, chain: ChainId) -> Result<(), AskError> {
-        if self.chains.contains(&chain) { Ok(()) } else { Err(AskError::UnknownChain(chain)) }
+        if self.chains.contains(&chain) {
+            Ok(())
+        } else {
+            Err(AskError::UnknownChain(chain))
+        }
     }
 
     fn room(&self) -> Result<(), AskError> {
-        let opening = self.tickets.values().filter(|ticket| matches!(ticket, Ticket::Open { .. })).count();
-        if self.chains.len() + opening < CHAINS_MAX { Ok(()) } else { Err(AskError::TooManyChains(CHAINS_MAX)) }
+        let opening = self
+            .tickets
+            .values()
+            .filter(|ticket| matches!(ticket, Ticket::Open { .. }))
+            .count();
+        if self.chains.len() + opening < CHAINS_MAX {
+            Ok(())
+        } else {
+            Err(AskError::TooManyChains(CHAINS_MAX))
+        }
     }
 
     fn create_chain(&mut self, now: Now, request: u64, name: &str) -> Result<(), AskError> {
@@ -54,7 +81,11 @@ impl Engine {
         let nonce = self.rng.random();
         let (chain, batch) = rustle_chain::create(&self.signer, name, now.wall, nonce)
             .map_err(|error| AskError::Invalid(error.to_string()))?;
-        let ticket = self.ticket(Ticket::Open { chain, request, members: Vec::new() });
+        let ticket = self.ticket(Ticket::Open {
+            chain,
+            request,
+            members: Vec::new(),
+        });
         self.outbox.push(Output::Commit { ticket, batch });
         Ok(())
     }
@@ -68,7 +99,8 @@ impl Engine {
         members: Vec<Member>,
     ) -> Result<(), AskError> {
         self.room()?;
-        let opening = |ticket: &Ticket| matches!(ticket, Ticket::Open { chain: other, .. } if *other == chain);
+        let opening =
+            |ticket: &Ticket| matches!(ticket, Ticket::Open { chain: other, .. } if *other == chain);
         if self.chains.contains(&chain) || self.tickets.values().any(opening) {
             return Err(AskError::KnownChain(chain));
         }
@@ -76,9 +108,20 @@ impl Engine {
         let batch = rustle_chain::adopt(genesis, chain, &members, now.wall)
             .map_err(|error| AskError::Invalid(error.to_string()))?;
         for Member { peer, addresses } in members {
-            self.peers.handle(now, rustle_peers::Input::Learned { peer, addresses, wanted: true });
+            self.peers.handle(
+                now,
+                rustle_peers::Input::Learned {
+                    peer,
+                    addresses,
+                    wanted: true,
+                },
+            );
         }
-        let ticket = self.ticket(Ticket::Open { chain, request, members: peers });
+        let ticket = self.ticket(Ticket::Open {
+            chain,
+            request,
+            members: peers,
+        });
         self.outbox.push(Output::Commit { ticket, batch });
         Ok(())
     }
@@ -104,7 +147,10 @@ impl Engine {
         let secret = self.rng.random();
         let invitation = Invitation::issue(&self.signer, chain, &name, expires, uses, members, secret)
             .map_err(|error| AskError::Invalid(error.to_string()))?;
-        let ticket = self.ticket(Ticket::Invite { request, text: invitation.to_string() });
+        let ticket = self.ticket(Ticket::Invite {
+            request,
+            text: invitation.to_string(),
+        });
         let batch = rustle_chain::record_issued(&invitation, now.wall);
         self.outbox.push(Output::Commit { ticket, batch });
         Ok(())
@@ -112,11 +158,23 @@ impl Engine {
 
     /// This node first, then members that are connected now, each with its addresses.
     pub(crate) fn members(&self, chain: &ChainId) -> Vec<Member> {
-        let own = Member { peer: self.local, addresses: reachable(&self.listening) };
-        let others = self.chains.subscribers(chain).filter(|peer| self.peers.is_up(peer));
-        let others = others.map(|peer| Member { peer, addresses: reachable(self.peers.addresses(&peer)) });
+        let own = Member {
+            peer: self.local,
+            addresses: reachable(&self.listening),
+        };
+        let others = self
+            .chains
+            .subscribers(chain)
+            .filter(|peer| self.peers.is_up(peer));
+        let others = others.map(|peer| Member {
+            peer,
+            addresses: reachable(self.peers.addresses(&peer)),
+        });
         let others = others.filter(|member| !member.addresses.is_empty());
-        std::iter::once(own).chain(others).take(INVITATION_PEERS_MAX).collect()
+        std::iter::once(own)
+            .chain(others)
+            .take(INVITATION_PEERS_MAX)
+            .collect()
     }
 }
 

@@ -46,7 +46,10 @@ impl Chains {
 
     /// The neighbours that subscribe to a chain's topic.
     pub(crate) fn subscribers(&self, chain: &ChainId) -> impl Iterator<Item = PeerId> {
-        self.open.get(chain).into_iter().flat_map(|entry| entry.subscribers.iter().copied())
+        self.open
+            .get(chain)
+            .into_iter()
+            .flat_map(|entry| entry.subscribers.iter().copied())
     }
 
     /// Takes a chain whose deadline has come.
@@ -79,7 +82,16 @@ impl Engine {
         self.outbox.push(Output::Subscribe(topic.clone()));
         self.chains.by_topic.insert(topic.clone(), id);
         let (subscribers, wanted) = (BTreeSet::new(), BTreeSet::new());
-        self.chains.open.insert(id, Entry { chain, topic, timer: None, subscribers, wanted });
+        self.chains.open.insert(
+            id,
+            Entry {
+                chain,
+                topic,
+                timer: None,
+                subscribers,
+                wanted,
+            },
+        );
         self.drain_chain(id);
         Ok(())
     }
@@ -115,13 +127,20 @@ impl Engine {
 
     fn drain_chain(&mut self, id: ChainId) {
         use rustle_chain::Output as Out;
-        while let Some(output) = self.chains.open.get_mut(&id).and_then(|entry| entry.chain.poll_output()) {
+        while let Some(output) = self
+            .chains
+            .open
+            .get_mut(&id)
+            .and_then(|entry| entry.chain.poll_output())
+        {
             match output {
                 Out::Commit { ticket, batch } => {
                     let ticket = self.ticket(Ticket::Chain(id, ticket));
                     self.outbox.push(Output::Commit { ticket, batch });
                 }
-                Out::Appended { request, id, height } => self.reply(request, Ok(Reply::Appended { id, height })),
+                Out::Appended { request, id, height } => {
+                    self.reply(request, Ok(Reply::Appended { id, height }))
+                }
                 Out::Refused { request, error } => self.reply(request, Err(append_error(error))),
                 Out::Publish { payload } => {
                     let topic = self.chains.open[&id].topic.clone();
@@ -131,13 +150,22 @@ impl Engine {
                 Out::Sync { peer } => self.outbox.push(Output::Sync { chain: id, peer }),
                 Out::Continue { peer } => self.outbox.push(Output::Continue { chain: id, peer }),
                 Out::StoreFailed { error } => {
-                    self.outbox.push(Output::StoreFailed { chain: id, error: error.to_string() });
+                    self.outbox.push(Output::StoreFailed {
+                        chain: id,
+                        error: error.to_string(),
+                    });
                 }
                 Out::Delivered { next_sequence } => {
-                    self.outbox.push(Output::Delivered { chain: id, next_sequence });
+                    self.outbox.push(Output::Delivered {
+                        chain: id,
+                        next_sequence,
+                    });
                 }
                 Out::Fault { peer, fault } => {
-                    self.outbox.push(Output::Fault { peer, fault: fault.to_string() });
+                    self.outbox.push(Output::Fault {
+                        peer,
+                        fault: fault.to_string(),
+                    });
                 }
             }
         }
@@ -182,7 +210,11 @@ impl Engine {
         let Some(id) = self.chains.by_topic.get(topic).copied() else {
             return;
         };
-        let left = self.chains.open.get_mut(&id).is_some_and(|entry| entry.subscribers.remove(&peer));
+        let left = self
+            .chains
+            .open
+            .get_mut(&id)
+            .is_some_and(|entry| entry.subscribers.remove(&peer));
         if left {
             self.tell_chain(now, id, rustle_chain::Input::PeerLeft { peer });
         }
@@ -194,7 +226,11 @@ impl Engine {
             return;
         };
         if entry.wanted.len() < WANTED_PER_CHAIN_MAX && entry.wanted.insert(peer) {
-            let learned = rustle_peers::Input::Learned { peer, addresses: Vec::new(), wanted: true };
+            let learned = rustle_peers::Input::Learned {
+                peer,
+                addresses: Vec::new(),
+                wanted: true,
+            };
             self.peers.handle(now, learned);
         }
         self.tell_chain(now, id, rustle_chain::Input::PeerJoined { peer });
@@ -213,7 +249,11 @@ impl Engine {
     }
 
     fn chains_of(&self, peer: PeerId) -> Vec<ChainId> {
-        let shared = self.chains.open.iter().filter(|(_, entry)| entry.subscribers.contains(&peer));
+        let shared = self
+            .chains
+            .open
+            .iter()
+            .filter(|(_, entry)| entry.subscribers.contains(&peer));
         shared.map(|(id, _)| *id).collect()
     }
 
@@ -226,8 +266,19 @@ impl Engine {
         payload: Bytes,
     ) {
         match self.chains.by_topic.get(topic).copied() {
-            Some(id) => self.tell_chain(now, id, rustle_chain::Input::Announced { message, from, payload }),
-            None => self.outbox.push(Output::Judge { message, verdict: Verdict::Ignore }),
+            Some(id) => self.tell_chain(
+                now,
+                id,
+                rustle_chain::Input::Announced {
+                    message,
+                    from,
+                    payload,
+                },
+            ),
+            None => self.outbox.push(Output::Judge {
+                message,
+                verdict: Verdict::Ignore,
+            }),
         }
     }
 }

@@ -36,7 +36,7 @@ pub enum OpenError {
         /// Which chain.
         chain: ChainId,
         /// What is wrong with it.
-        error: rustle_chain::OpenError,
+        error: Box<rustle_chain::OpenError>,
     },
 }
 
@@ -46,9 +46,17 @@ pub(crate) enum Ticket {
     /// A batch of a chain, with the chain's own ticket.
     Chain(ChainId, u64),
     /// A new chain, with the request that waits for it and the peers to sync from.
-    Open { chain: ChainId, request: u64, members: Vec<PeerId> },
+    Open {
+        chain: ChainId,
+        request: u64,
+        members: Vec<PeerId>,
+    },
     /// A redeemed invitation, with the join request that waits for it. Until it is written, nobody else redeems the same.
-    Join { request: u64, reply: rustle_wire::JoinReply, capability: rustle_types::Author },
+    Join {
+        request: u64,
+        reply: rustle_wire::JoinReply,
+        capability: rustle_types::Author,
+    },
     /// An issued invitation, with the request that waits for it.
     Invite { request: u64, text: String },
 }
@@ -73,14 +81,23 @@ pub struct Engine {
 
 impl Engine {
     /// Starts from what the store holds: known peers and chains. `seed` must be secret and fresh: keys are drawn from it.
-    pub fn open(config: Config, store: Arc<dyn Store>, signer: Signer, seed: [u8; 32]) -> Result<Self, OpenError> {
+    pub fn open(
+        config: Config,
+        store: Arc<dyn Store>,
+        signer: Signer,
+        seed: [u8; 32],
+    ) -> Result<Self, OpenError> {
         use rand::RngExt as _;
         let mut rng = StdRng::from_seed(seed);
         let (network, local) = (config.peers.network.clone(), config.peers.local);
         let mut peers = Manager::new(config.peers, rng.random());
         let records = store.scan(Table::Peers, &Scan::prefix(&[], rustle_peers::KNOWN_PEERS_MAX))?;
         // A damaged record of the book costs an address, not the start.
-        peers.restore(records.iter().filter_map(|(key, value)| KnownPeer::from_record(key, value).ok()));
+        peers.restore(
+            records
+                .iter()
+                .filter_map(|(key, value)| KnownPeer::from_record(key, value).ok()),
+        );
         let mut engine = Self {
             store,
             signer,
@@ -101,10 +118,17 @@ impl Engine {
     fn open_chains(&mut self) -> Result<(), OpenError> {
         for record in rustle_chain::reader::chains(&*self.store)? {
             let chain = record.chain;
-            self.open_chain(chain).map_err(|error| OpenError::Chain { chain, error })?;
+            self.open_chain(chain).map_err(|error| OpenError::Chain {
+                chain,
+                error: Box::new(error),
+            })?;
             for member in record.members {
                 let rustle_wire::Member { peer, addresses } = member;
-                let learned = rustle_peers::Input::Learned { peer, addresses, wanted: true };
+                let learned = rustle_peers::Input::Learned {
+                    peer,
+                    addresses,
+                    wanted: true,
+                };
                 self.peers.handle(Now::default(), learned);
             }
         }
@@ -137,7 +161,11 @@ impl Engine {
             Some(Ticket::Chain(chain, ticket)) => {
                 self.tell_chain(now, chain, rustle_chain::Input::Committed { ticket });
             }
-            Some(Ticket::Open { chain, request, members }) => {
+            Some(Ticket::Open {
+                chain,
+                request,
+                members,
+            }) => {
                 self.on_chain_written(now, chain, request, &members);
             }
             Some(Ticket::Join { request, reply, .. }) => self.outbox.push(Output::Join { request, reply }),
@@ -185,7 +213,10 @@ impl Engine {
                 }
                 Out::Persist(batch) => self.outbox.push(Output::Persist(batch)),
                 Out::Fault { peer, fault } => {
-                    self.outbox.push(Output::Fault { peer, fault: fault.to_owned() });
+                    self.outbox.push(Output::Fault {
+                        peer,
+                        fault: fault.to_owned(),
+                    });
                 }
             }
         }
@@ -206,7 +237,12 @@ impl Machine for Engine {
             }
             Input::Subscribed { peer, topic } => self.on_subscribed(now, peer, &topic),
             Input::Unsubscribed { peer, topic } => self.on_unsubscribed(now, peer, &topic),
-            Input::Message { message, from, topic, payload } => {
+            Input::Message {
+                message,
+                from,
+                topic,
+                payload,
+            } => {
                 self.on_message(now, message, from, &topic, payload);
             }
             Input::Synced { chain, from, blocks } => {
@@ -236,12 +272,18 @@ impl Machine for Engine {
     }
 
     fn next_deadline(&self) -> Option<Uptime> {
-        [self.peers.next_deadline(), self.chains.next_deadline()].into_iter().flatten().min()
+        [self.peers.next_deadline(), self.chains.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("local", &self.local).field("chains", &self.chains.len()).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("local", &self.local)
+            .field("chains", &self.chains.len())
+            .finish_non_exhaustive()
     }
 }

@@ -13,7 +13,11 @@ impl Engine {
     pub(crate) fn on_join(&mut self, now: Now, request: u64, from: PeerId, join: &JoinRequest) {
         match self.admit(now, from, join) {
             Ok((reply, Some(batch))) => {
-                let ticket = self.ticket(Ticket::Join { request, reply, capability: join.capability });
+                let ticket = self.ticket(Ticket::Join {
+                    request,
+                    reply,
+                    capability: join.capability,
+                });
                 self.outbox.push(Output::Commit { ticket, batch });
             }
             Ok((reply, None)) => self.outbox.push(Output::Join { request, reply }),
@@ -34,8 +38,7 @@ impl Engine {
         if !self.chains.contains(&join.chain) {
             return Err(JoinRefusal::UnknownChain);
         }
-        let redeeming =
-            |ticket: &Ticket| matches!(ticket, Ticket::Join { capability, .. } if *capability == join.capability);
+        let redeeming = |ticket: &Ticket| matches!(ticket, Ticket::Join { capability, .. } if *capability == join.capability);
         if self.tickets.values().any(redeeming) {
             return Err(JoinRefusal::Busy);
         }
@@ -52,7 +55,10 @@ impl Engine {
         };
         rustle_chain::check_request(join, &check)?;
         let batch = rustle_chain::redeem(&*self.store, join, from, now.wall)?;
-        let accepted = JoinAccepted { genesis: genesis.block.bytes().clone(), members: self.members(&join.chain) };
+        let accepted = JoinAccepted {
+            genesis: genesis.block.bytes().clone(),
+            members: self.members(&join.chain),
+        };
         Ok((JoinReply::Accepted(accepted), batch))
     }
 }

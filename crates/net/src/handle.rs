@@ -73,6 +73,21 @@ pub struct Counters {
     pub surplus_control: u64,
 }
 
+/// Room for one command.
+#[derive(Debug)]
+pub struct Permit<'a>(Option<mpsc::Permit<'a, Request>>);
+
+// === impl Permit ===
+
+impl Permit<'_> {
+    /// Has a command carried out.
+    pub fn send(self, command: Command) {
+        if let Some(permit) = self.0 {
+            permit.send(Request::Command(command));
+        }
+    }
+}
+
 // === impl Net ===
 
 impl Net {
@@ -89,11 +104,12 @@ impl Net {
             .map_err(|_| Stopped)
     }
 
-    /// Has a command carried out if there is room for it now, else gives it back. After the stop it is dropped.
-    pub fn try_send(&self, command: Command) -> Result<(), Command> {
-        match self.requests.try_send(Request::Command(command)) {
-            Err(mpsc::error::TrySendError::Full(Request::Command(command))) => Err(command),
-            Ok(()) | Err(_) => Ok(()),
+    /// Room for one command, if there is some now. After the stop there is always room, and nothing is carried out.
+    pub fn try_reserve(&self) -> Option<Permit<'_>> {
+        match self.requests.try_reserve() {
+            Ok(permit) => Some(Permit(Some(permit))),
+            Err(mpsc::error::TrySendError::Full(())) => None,
+            Err(mpsc::error::TrySendError::Closed(())) => Some(Permit(None)),
         }
     }
 

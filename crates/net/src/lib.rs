@@ -58,7 +58,7 @@ pub use config::{
 };
 pub use dial_error::DialError;
 pub use event::{ControlError, Event};
-pub use handle::{Counters, Net, OpenError, Stopped};
+pub use handle::{Counters, Net, OpenError, Permit, Stopped};
 pub use identity::{Identity, IdentityError};
 pub use libp2p::Stream;
 pub use start::{StartError, spawn};

@@ -62,7 +62,13 @@ impl Backend for Service {
         let whole = |address: Multiaddr| format!("{address}/p2p/{peer}").parse().ok();
         Ok(NodeIdentity {
             peer,
-            addresses: self.shared.facts.addresses().into_iter().filter_map(whole).collect(),
+            addresses: self
+                .shared
+                .facts
+                .addresses()
+                .into_iter()
+                .filter_map(whole)
+                .collect(),
             network: self.shared.network.clone(),
             agent: self.agent.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -79,7 +85,11 @@ impl Backend for Service {
             }
         }
         let healthy = !self.shared.storage.has_failed();
-        let health = if healthy { "ok" } else { "a write has failed; check the disk and restart the node" };
+        let health = if healthy {
+            "ok"
+        } else {
+            "a write has failed; check the disk and restart the node"
+        };
         let rocks = Arc::clone(&self.rocks);
         Ok(NodeStatus {
             uptime: self.shared.clock.now().uptime.since_start(),
@@ -96,7 +106,12 @@ impl Backend for Service {
 
     async fn peers(&self) -> Result<Vec<PeerView>, Fault> {
         let now = self.shared.clock.now().uptime;
-        Ok(self.views().await?.into_iter().map(|view| peer_view(view, now)).collect())
+        Ok(self
+            .views()
+            .await?
+            .into_iter()
+            .map(|view| peer_view(view, now))
+            .collect())
     }
 
     async fn connect(&self, address: Multiaddr, timeout: Duration) -> Result<PeerId, Fault> {
@@ -148,7 +163,11 @@ impl Backend for Service {
     async fn invite(&self, chain: ChainRef, terms: InviteTerms) -> Result<String, Fault> {
         let chain = self.resolve(chain).await?;
         let uses = Some(terms.uses).filter(|uses| *uses != 0);
-        let ask = Ask::Invite { chain, expires_in: terms.expires_in, uses };
+        let ask = Ask::Invite {
+            chain,
+            expires_in: terms.expires_in,
+            uses,
+        };
         match self.shared.ask(ask).await? {
             Reply::Invitation(text) => Ok(text),
             _ => Err(faults::internal(&"an answer to something else")),
@@ -162,7 +181,15 @@ impl Backend for Service {
     async fn append(&self, chain: ChainRef, entry: NewEntry) -> Result<Appended, Fault> {
         let chain = self.resolve(chain).await?;
         let NewEntry { topics, body } = entry;
-        match self.shared.ask(Ask::Append { chain, topics, body: Body::Inline(body) }).await? {
+        match self
+            .shared
+            .ask(Ask::Append {
+                chain,
+                topics,
+                body: Body::Inline(body),
+            })
+            .await?
+        {
             Reply::Appended { id, height } => Ok(Appended { block: id, height }),
             _ => Err(faults::internal(&"an answer to something else")),
         }
@@ -178,13 +205,21 @@ impl Backend for Service {
             Order::NewestFirst => rustle_store::Direction::Backward,
             Order::OldestFirst => rustle_store::Direction::Forward,
         };
-        let walk = Walk { chain, after, direction, left: query.limit.unwrap_or(u64::MAX), page: VecDeque::new() };
+        let walk = Walk {
+            chain,
+            after,
+            direction,
+            left: query.limit.unwrap_or(u64::MAX),
+            page: VecDeque::new(),
+        };
         let shared = self.shared.clone();
-        Ok(futures::stream::try_unfold((shared, walk), |(shared, mut walk)| async move {
-            let next = walk.next(&shared).await?;
-            Ok(next.map(|view| (view, (shared, walk))))
-        })
-        .boxed())
+        Ok(
+            futures::stream::try_unfold((shared, walk), |(shared, mut walk)| async move {
+                let next = walk.next(&shared).await?;
+                Ok(next.map(|view| (view, (shared, walk))))
+            })
+            .boxed(),
+        )
     }
 
     async fn leaves(&self, chain: ChainRef) -> Result<Vec<BlockId>, Fault> {
@@ -202,13 +237,20 @@ impl Backend for Service {
             FollowFrom::Sequence(next) => next,
             FollowFrom::Now => self.read(move |store| reader::count(store, &chain)).await?,
         };
-        let tail = Tail { chain, next, grown, page: VecDeque::new() };
+        let tail = Tail {
+            chain,
+            next,
+            grown,
+            page: VecDeque::new(),
+        };
         let shared = self.shared.clone();
-        Ok(futures::stream::try_unfold((shared, tail), |(shared, mut tail)| async move {
-            let next = tail.next(&shared).await?;
-            Ok(next.map(|delivery| (delivery, (shared, tail))))
-        })
-        .boxed())
+        Ok(
+            futures::stream::try_unfold((shared, tail), |(shared, mut tail)| async move {
+                let next = tail.next(&shared).await?;
+                Ok(next.map(|delivery| (delivery, (shared, tail))))
+            })
+            .boxed(),
+        )
     }
 
     async fn digest(&self, chain: ChainRef) -> Result<ChainDigest, Fault> {
@@ -220,7 +262,9 @@ impl Backend for Service {
 
 impl Service {
     async fn position(&self, chain: ChainId, id: BlockId) -> Result<Position, Fault> {
-        let record = self.read(move |store| reader::block_record(store, &chain, &id)).await?;
+        let record = self
+            .read(move |store| reader::block_record(store, &chain, &id))
+            .await?;
         let height = record.map(|record| record.height).ok_or_else(|| {
             let message = format!("the chain has no block {id} here");
             Fault::new(FaultKind::NotFound, reason::BLOCK_NOT_FOUND, message)
@@ -249,7 +293,10 @@ impl Walk {
                 .read(move |store| {
                     let positions = reader::log(store, &chain, after, direction, limit)?;
                     let views = positions.iter().map(|position| view(store, &chain, &position.id));
-                    Ok((positions.last().copied(), views.collect::<Result<VecDeque<_>, _>>()?))
+                    Ok((
+                        positions.last().copied(),
+                        views.collect::<Result<VecDeque<_>, _>>()?,
+                    ))
                 })
                 .await?;
             let (last, page) = page.map_err(faults::chain)?;
@@ -288,7 +335,10 @@ impl Tail {
                 })
                 .await?;
             let page = page.map_err(faults::chain)?;
-            self.page = page.into_iter().map(|(block, sequence)| Delivery { sequence, block }).collect();
+            self.page = page
+                .into_iter()
+                .map(|(block, sequence)| Delivery { sequence, block })
+                .collect();
             self.next = self.page.back().map_or(self.next, |last| last.sequence + 1);
             if !self.page.is_empty() {
                 continue;
@@ -308,7 +358,11 @@ fn view(store: &dyn Store, chain: &ChainId, id: &BlockId) -> Result<(BlockView, 
         what: "a block of the order is not there",
     })?;
     let block = &stored.block;
-    let kind = if block.is_genesis() { BlockKind::Genesis } else { BlockKind::Data };
+    let kind = if block.is_genesis() {
+        BlockKind::Genesis
+    } else {
+        BlockKind::Data
+    };
     let body = match block.body() {
         Body::Inline(bytes) => bytes.clone(),
         Body::Linked { .. } => Bytes::new(),

@@ -15,16 +15,18 @@ pub(crate) struct Clock {
 
 impl Clock {
     /// A clock whose uptime begins now.
-    #[expect(clippy::disallowed_methods, reason = "this is the real clock")]
     pub(crate) fn start() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+        }
     }
 
     /// Both clocks at this instant.
     #[expect(clippy::disallowed_methods, reason = "this is the real clock")]
     pub(crate) fn now(&self) -> Now {
-        let since_epoch =
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let since_epoch = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
         Now {
             uptime: Uptime::from_duration(self.start.elapsed()),
             wall: Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)),

@@ -105,11 +105,17 @@ pub enum ConfigError {
 impl ConfigFile {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let unreadable =
-            |why: String| ConfigError::Unreadable { path: path.display().to_string(), why };
-        let size = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
+        let unreadable = |why: String| ConfigError::Unreadable {
+            path: path.display().to_string(),
+            why,
+        };
+        let size = std::fs::metadata(path)
+            .map_err(|error| unreadable(error.to_string()))?
+            .len();
         if FILE_BYTES_MAX < size {
-            return Err(unreadable(format!("it has {size} bytes, at most {FILE_BYTES_MAX} are read")));
+            return Err(unreadable(format!(
+                "it has {size} bytes, at most {FILE_BYTES_MAX} are read"
+            )));
         }
         let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
         Self::parse(&text, &path.display().to_string())
@@ -138,7 +144,10 @@ impl Config {
             network: NetworkName::default(),
             listen: LISTEN_DEFAULT
                 .iter()
-                .map(|text| text.parse().expect("the defaults are multiaddrs, as a test shows"))
+                .map(|text| {
+                    text.parse()
+                        .expect("the defaults are multiaddrs, as a test shows")
+                })
                 .collect(),
             bootstrap: Vec::new(),
             admin: Admin::Unix,
@@ -163,7 +172,10 @@ impl Config {
         if let Some(seconds) = file.peers.ping_idle_seconds {
             if seconds == 0 {
                 let why = "must be at least 1".to_owned();
-                return Err(ConfigError::Invalid { field: "peers.ping_idle_seconds", why });
+                return Err(ConfigError::Invalid {
+                    field: "peers.ping_idle_seconds",
+                    why,
+                });
             }
             self.ping_idle = Duration::from_secs(seconds);
         }
@@ -174,7 +186,10 @@ impl Config {
 /// A network name from a flag or key.
 pub fn parse_network(text: &str) -> Result<NetworkName, ConfigError> {
     text.parse()
-        .map_err(|error: rustle_types::TopicError| ConfigError::Invalid { field: "network", why: error.to_string() })
+        .map_err(|error: rustle_types::TopicError| ConfigError::Invalid {
+            field: "network",
+            why: error.to_string(),
+        })
 }
 
 /// Multiaddrs from a flag or key.
@@ -241,7 +256,12 @@ mod tests {
 
     #[test]
     fn values_out_of_bounds_are_named() {
-        assert!(parse_admin("10.0.0.1:1").unwrap_err().to_string().contains("loopback"));
+        assert!(
+            parse_admin("10.0.0.1:1")
+                .unwrap_err()
+                .to_string()
+                .contains("loopback")
+        );
         assert!(parse_admin("nowhere").is_err());
         assert!(parse_network("No Way").is_err());
         assert!(parse_addresses("listen", &["localhost:1".to_owned()]).is_err());

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::deliveries::Deliveries;
+use crate::exchange::Told;
 use crate::facts::{Facts, SyncFact};
 use crate::storage::{Storage, Written};
 
@@ -54,7 +55,7 @@ pub(crate) struct Core {
     /// Starts sync streams; beyond its room the chain asks again later.
     pub(crate) pulls: mpsc::Sender<crate::sync::Pull>,
     /// Tells the exchange who came and went, and who has what.
-    pub(crate) exchange: mpsc::Sender<crate::exchange::Told>,
+    pub(crate) exchange: mpsc::Sender<Told>,
     pub(crate) outgoing: Outgoing,
 }
 
@@ -63,7 +64,7 @@ pub(crate) struct Core {
 pub(crate) struct Outgoing {
     commands: VecDeque<Command>,
     writes: VecDeque<(Option<u64>, Batch)>,
-    told: VecDeque<crate::exchange::Told>,
+    told: VecDeque<Told>,
     asks: HashMap<u64, oneshot::Sender<Result<Reply, AskError>>>,
     joins: HashMap<u64, oneshot::Sender<JoinReply>>,
     messages: HashMap<u64, MessageRef>,
@@ -84,7 +85,10 @@ impl Core {
         loop {
             self.flush();
             let open = self.outgoing.is_empty();
-            let deadline = self.engine.next_deadline().map(|uptime| self.clock.instant(uptime));
+            let deadline = self
+                .engine
+                .next_deadline()
+                .map(|uptime| self.clock.instant(uptime));
             let alarm = async {
                 match deadline {
                     Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -136,7 +140,12 @@ impl Core {
 
     fn on_sync(&mut self, fact: SyncFact) {
         let input = match fact {
-            SyncFact::Blocks { chain, from, blocks, taken } => {
+            SyncFact::Blocks {
+                chain,
+                from,
+                blocks,
+                taken,
+            } => {
                 self.outgoing.pulls.insert((chain, from), taken);
                 Input::Synced { chain, from, blocks }
             }
@@ -149,57 +158,53 @@ impl Core {
     }
 
     fn on_event(&mut self, event: Event) {
-        use rustle_peers::Input as In;
-        let input = match event {
-            Event::Listening { address } => {
-                tracing::info!(%address, "listening");
-                self.outgoing.addresses.push(address);
-                return self.on_addresses();
+        let _span = peer_of(&event).map(|peer| tracing::info_span!("peer", %peer).entered());
+        note(&event);
+        let told = &mut self.outgoing.told;
+        match &event {
+            Event::Connected { peer, connection, .. } => {
+                told.push_back(Told::Connected {
+                    peer: *peer,
+                    connection: *connection,
+                });
             }
-            Event::ListenFailed { address, reason } => {
-                tracing::warn!(%address, reason, "no longer listening");
-                self.outgoing.addresses.retain(|known| *known != address);
-                return self.on_addresses();
+            Event::Disconnected { peer, connection, .. } => {
+                told.push_back(Told::Disconnected {
+                    peer: *peer,
+                    connection: *connection,
+                });
             }
-            Event::Connected { connection, peer, direction, address, request } => {
-                tracing::debug!(%connection, %peer, %direction, %address, "connected");
-                self.outgoing.told.push_back(crate::exchange::Told::Connected { peer, connection });
-                In::Connected { connection, peer, direction, address, request }
+            Event::Listening { address } => self.outgoing.addresses.push(address.clone()),
+            Event::ListenFailed { address, .. } => self.outgoing.addresses.retain(|known| known != address),
+            _ => {}
+        }
+        match event {
+            Event::Listening { .. } | Event::ListenFailed { .. } => self.on_addresses(),
+            Event::Providers { providers, .. } => {
+                self.outgoing.told.push_back(Told::Providers { providers });
             }
-            Event::Disconnected { connection, peer, reason } => {
-                tracing::debug!(%connection, %peer, reason, "disconnected");
-                self.outgoing.told.push_back(crate::exchange::Told::Disconnected { peer, connection });
-                In::Disconnected { connection }
-            }
-            Event::DialFailed { request, error, .. } => {
-                tracing::debug!(request, %error, "dial failed");
-                In::DialFailed { request, error: error.to_string() }
-            }
-            Event::ControlOpened { connection } => In::ControlOpened { connection },
-            Event::Control { connection, message } => In::Control { connection, message },
-            Event::ControlUnsupported { connection } => In::ControlUnsupported { connection },
-            Event::ControlBroken { connection, error } => {
-                tracing::debug!(%connection, %error, "control stream broken");
-                In::ControlBroken { connection }
-            }
-            Event::Identified { peer, agent, .. } => {
-                tracing::trace!(%peer, agent, "identified");
-                return;
-            }
-            Event::Subscribed { peer, topic } => return self.handle(Input::Subscribed { peer, topic }),
-            Event::Unsubscribed { peer, topic } => return self.handle(Input::Unsubscribed { peer, topic }),
-            Event::Message { message, from, topic, data, .. } => {
+            Event::Message {
+                message,
+                from,
+                topic,
+                data,
+                ..
+            } => {
                 let number = self.outgoing.number();
                 self.outgoing.messages.insert(number, message);
-                return self.handle(Input::Message { message: number, from, topic, payload: data });
+                self.handle(Input::Message {
+                    message: number,
+                    from,
+                    topic,
+                    payload: data,
+                });
             }
-            Event::Providers { providers, .. } => {
-                self.outgoing.told.push_back(crate::exchange::Told::Providers { providers });
-                return;
+            other => {
+                if let Some(input) = translate(other) {
+                    self.handle(input);
+                }
             }
-            Event::PeerFound { peer, addresses, .. } => In::Learned { peer, addresses, wanted: false },
-        };
-        self.handle(Input::Peers(input));
+        }
     }
 
     fn on_addresses(&mut self) {
@@ -213,7 +218,8 @@ impl Core {
         while let Some(output) = self.engine.poll_output() {
             self.carry_out(output);
         }
-        self.facts.set_counts(self.engine.peers_up(), self.engine.chains_open());
+        self.facts
+            .set_counts(self.engine.peers_up(), self.engine.chains_open());
     }
 
     fn carry_out(&mut self, output: Output) {
@@ -266,10 +272,12 @@ impl Core {
     /// Hands over what there is room for.
     fn flush(&mut self) {
         let out = &mut self.outgoing;
-        while let Some(command) = out.commands.pop_front() {
-            if let Err(command) = self.net.try_send(command) {
-                out.commands.push_front(command);
+        while !out.commands.is_empty() {
+            let Some(permit) = self.net.try_reserve() else {
                 break;
+            };
+            if let Some(command) = out.commands.pop_front() {
+                permit.send(command);
             }
         }
         while !out.writes.is_empty() {
@@ -293,14 +301,115 @@ impl Core {
     }
 }
 
+/// What an event means to the engine, where it is more than a note.
+fn translate(event: Event) -> Option<Input> {
+    use rustle_peers::Input as In;
+    Some(Input::Peers(match event {
+        Event::Connected {
+            connection,
+            peer,
+            direction,
+            address,
+            request,
+        } => In::Connected {
+            connection,
+            peer,
+            direction,
+            address,
+            request,
+        },
+        Event::Disconnected { connection, .. } => In::Disconnected { connection },
+        Event::DialFailed { request, error, .. } => In::DialFailed {
+            request,
+            error: error.to_string(),
+        },
+        Event::ControlOpened { connection } => In::ControlOpened { connection },
+        Event::Control { connection, message } => In::Control { connection, message },
+        Event::ControlUnsupported { connection } => In::ControlUnsupported { connection },
+        Event::ControlBroken { connection, .. } => In::ControlBroken { connection },
+        Event::PeerFound { peer, addresses, .. } => In::Learned {
+            peer,
+            addresses,
+            wanted: false,
+        },
+        Event::Subscribed { peer, topic } => return Some(Input::Subscribed { peer, topic }),
+        Event::Unsubscribed { peer, topic } => return Some(Input::Unsubscribed { peer, topic }),
+        Event::Listening { .. }
+        | Event::ListenFailed { .. }
+        | Event::Identified { .. }
+        | Event::Providers { .. }
+        | Event::Message { .. } => return None,
+    }))
+}
+
+/// Writes the log of the network.
+fn note(event: &Event) {
+    match event {
+        Event::Listening { address } => tracing::info!(%address, "listening"),
+        Event::ListenFailed { address, reason } => tracing::warn!(%address, reason, "no longer listening"),
+        Event::Connected {
+            connection,
+            direction,
+            address,
+            ..
+        } => {
+            tracing::debug!(%connection, %direction, %address, "connected");
+        }
+        Event::Disconnected {
+            connection, reason, ..
+        } => tracing::debug!(%connection, reason, "disconnected"),
+        Event::DialFailed { request, error, .. } => tracing::debug!(request, %error, "dial failed"),
+        Event::ControlBroken { connection, error } => {
+            tracing::debug!(%connection, %error, "control stream broken");
+        }
+        Event::Identified { agent, .. } => tracing::trace!(agent, "identified"),
+        _ => {}
+    }
+}
+
+/// Whom an event is about.
+fn peer_of(event: &Event) -> Option<PeerId> {
+    match event {
+        Event::Connected { peer, .. }
+        | Event::Disconnected { peer, .. }
+        | Event::Identified { peer, .. }
+        | Event::Subscribed { peer, .. }
+        | Event::Unsubscribed { peer, .. }
+        | Event::Message { from: peer, .. }
+        | Event::PeerFound { peer, .. } => Some(*peer),
+        Event::DialFailed { peer, .. } => *peer,
+        Event::Listening { .. }
+        | Event::ListenFailed { .. }
+        | Event::ControlOpened { .. }
+        | Event::Control { .. }
+        | Event::ControlUnsupported { .. }
+        | Event::ControlBroken { .. }
+        | Event::Providers { .. } => None,
+    }
+}
+
 /// What the peer manager decided, in words of the network.
 fn peer_command(output: rustle_peers::Output) -> Option<Command> {
     use rustle_peers::Output as Out;
     match output {
-        Out::Dial { request, peer, addresses } => Some(Command::Dial { request, peer, addresses }),
+        Out::Dial {
+            request,
+            peer,
+            addresses,
+        } => Some(Command::Dial {
+            request,
+            peer,
+            addresses,
+        }),
         Out::Send { connection, message } => Some(Command::SendControl { connection, message }),
-        Out::Close { connection, goodbye: None } => Some(Command::Close { connection }),
-        Out::Close { connection, goodbye: Some(goodbye) } => {
+        Out::Close {
+            connection,
+            goodbye: None,
+        } => Some(Command::Close { connection }),
+        Out::Close {
+            connection,
+            goodbye: Some(goodbye),
+        } => {
             let message = rustle_wire::Control::Disconnect(goodbye);
             Some(Command::CloseAfter { connection, message })
         }

@@ -32,6 +32,9 @@ impl Deliveries {
     /// Hears of every growth from now on.
     pub(crate) fn subscribe(&self, chain: ChainId) -> watch::Receiver<u64> {
         let mut table = self.next.lock();
-        table.entry(chain).or_insert_with(|| watch::Sender::new(0)).subscribe()
+        table
+            .entry(chain)
+            .or_insert_with(|| watch::Sender::new(0))
+            .subscribe()
     }
 }

@@ -19,6 +19,7 @@ use rustle_engine::Ask;
 use rustle_net::{Command, Inbound};
 use rustle_types::{Cid, ConnectionId, Machine as _, Multiaddr, PeerId};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tracing::Instrument as _;
 
 pub(crate) use self::session::Session;
 use self::writer::{Parcel, Writer};
@@ -43,9 +44,14 @@ pub(crate) enum Told {
     /// A connection is gone.
     Disconnected { peer: PeerId, connection: ConnectionId },
     /// Who has what was searched for.
-    Providers { providers: Vec<(PeerId, Vec<Multiaddr>)> },
+    Providers {
+        providers: Vec<(PeerId, Vec<Multiaddr>)>,
+    },
     /// A session begins.
-    Open { request: RequestId, blocks: mpsc::Sender<(Cid, Bytes)> },
+    Open {
+        request: RequestId,
+        blocks: mpsc::Sender<(Cid, Bytes)>,
+    },
     /// A session wants blocks.
     Want { request: RequestId, cids: Vec<Cid> },
     /// A session is over.
@@ -238,11 +244,20 @@ impl Driver {
             return;
         }
         peer.readers += 1;
-        tokio::spawn(reader::read(self.shared.clone(), inbound.peer, inbound.stream));
+        let span = tracing::info_span!("bitswap", peer = %inbound.peer);
+        let read = reader::read(self.shared.clone(), inbound.peer, inbound.stream);
+        self.shared.spawn(read.instrument(span));
     }
 
     fn on_arrived(&mut self, arrived: Arrived) {
-        let Arrived { peer, wants, full, presences, blocks, keep } = arrived;
+        let Arrived {
+            peer,
+            wants,
+            full,
+            presences,
+            blocks,
+            keep,
+        } = arrived;
         if !self.peers.contains_key(&peer) {
             return;
         }
@@ -254,8 +269,16 @@ impl Driver {
             some.map(|(cid, _)| *cid).collect()
         };
         let (haves, dont_haves) = (of(Presence::Have), of(Presence::DontHave));
-        let sizes = blocks.iter().map(|(cid, bytes)| (*cid, bytes.len() as u64)).collect();
-        self.tell(client::Input::Received { peer, blocks: sizes, haves, dont_haves });
+        let sizes = blocks
+            .iter()
+            .map(|(cid, bytes)| (*cid, bytes.len() as u64))
+            .collect();
+        self.tell(client::Input::Received {
+            peer,
+            blocks: sizes,
+            haves,
+            dont_haves,
+        });
         let mut kept = Vec::new();
         self.drain(&blocks, &mut kept);
         // The reader may have ended with its stream; the blocks are then fetched again.
@@ -280,8 +303,10 @@ impl Driver {
                 client::Output::FindProviders { cid, .. } => {
                     let request = self.next_search;
                     self.next_search += 1;
-                    // A full queue means that the network is busy; the client asks again.
-                    let _ = self.shared.net.try_send(Command::FindProviders { request, cid });
+                    // No room means that the network is busy; the client asks again.
+                    if let Some(permit) = self.shared.net.try_reserve() {
+                        permit.send(Command::FindProviders { request, cid });
+                    }
                 }
                 client::Output::Refused { request, cid } => {
                     tracing::warn!(?request, %cid, "too many blocks are wanted at once");
@@ -325,9 +350,13 @@ impl Driver {
                 return;
             };
             let text = address.to_string();
-            let whole = if text.contains("/p2p/") { text } else { format!("{text}/p2p/{peer}") };
+            let whole = if text.contains("/p2p/") {
+                text
+            } else {
+                format!("{text}/p2p/{peer}")
+            };
             let shared = self.shared.clone();
-            tokio::spawn(async move {
+            self.shared.spawn(async move {
                 let _permit = permit;
                 if let Ok(address) = whole.parse() {
                     // Whether it works is seen when the connection stands.

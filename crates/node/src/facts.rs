@@ -18,9 +18,18 @@ pub(crate) struct Facts {
 #[derive(Debug)]
 pub(crate) enum SyncFact {
     /// Verified blocks, and who waits until they are taken.
-    Blocks { chain: ChainId, from: PeerId, blocks: Vec<Block>, taken: oneshot::Sender<()> },
+    Blocks {
+        chain: ChainId,
+        from: PeerId,
+        blocks: Vec<Block>,
+        taken: oneshot::Sender<()>,
+    },
     /// The end.
-    Ended { chain: ChainId, peer: PeerId, outcome: SyncOutcome },
+    Ended {
+        chain: ChainId,
+        peer: PeerId,
+        outcome: SyncOutcome,
+    },
 }
 
 // === impl Facts ===
@@ -37,7 +46,11 @@ impl Facts {
     /// Waits until the node listens at `count` addresses or more.
     pub(crate) async fn listening(&self, count: usize) {
         // The sender lives as long as we do, so the wait cannot fail.
-        let _ = self.addresses.subscribe().wait_for(|addresses| count <= addresses.len()).await;
+        let _ = self
+            .addresses
+            .subscribe()
+            .wait_for(|addresses| count <= addresses.len())
+            .await;
     }
 
     pub(crate) fn set_counts(&self, peers: usize, chains: usize) {

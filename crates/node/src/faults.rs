@@ -16,7 +16,11 @@ pub(crate) fn internal(error: &dyn Display) -> Fault {
 
 /// The node is shutting down.
 pub(crate) fn stopping() -> Fault {
-    Fault::new(FaultKind::Unavailable, reason::STOPPING, "the node is shutting down")
+    Fault::new(
+        FaultKind::Unavailable,
+        reason::STOPPING,
+        "the node is shutting down",
+    )
 }
 
 /// A failure of the store.
@@ -36,7 +40,11 @@ pub(crate) fn chain(error: rustle_chain::ReadError) -> Fault {
 
 /// Content is no readable file.
 pub(crate) fn read(error: ReadError) -> Fault {
-    Fault::new(FaultKind::FailedPrecondition, reason::BAD_ARGUMENT, error.to_string())
+    Fault::new(
+        FaultKind::FailedPrecondition,
+        reason::BAD_ARGUMENT,
+        error.to_string(),
+    )
 }
 
 /// The engine did not do it.
@@ -63,16 +71,20 @@ fn connect(error: &ConnectError) -> Fault {
         ConnectError::Unreachable { .. } | ConnectError::Refused(_) => {
             Fault::new(FaultKind::Unavailable, reason::UNREACHABLE, message)
         }
-        ConnectError::OtherNetwork { theirs, ours } => {
-            Fault::new(FaultKind::FailedPrecondition, reason::INCOMPATIBLE_NETWORK, message)
-                .with("theirs", theirs.to_string())
-                .with("ours", ours.to_string())
-        }
-        ConnectError::OtherVersion { theirs, ours } => {
-            Fault::new(FaultKind::FailedPrecondition, reason::INCOMPATIBLE_VERSION, message)
-                .with("theirs", theirs.to_string())
-                .with("ours", ours.to_string())
-        }
+        ConnectError::OtherNetwork { theirs, ours } => Fault::new(
+            FaultKind::FailedPrecondition,
+            reason::INCOMPATIBLE_NETWORK,
+            message,
+        )
+        .with("theirs", theirs.to_string())
+        .with("ours", ours.to_string()),
+        ConnectError::OtherVersion { theirs, ours } => Fault::new(
+            FaultKind::FailedPrecondition,
+            reason::INCOMPATIBLE_VERSION,
+            message,
+        )
+        .with("theirs", theirs.to_string())
+        .with("ours", ours.to_string()),
         ConnectError::SelfConnection { .. } => {
             Fault::new(FaultKind::FailedPrecondition, reason::BAD_ARGUMENT, message)
         }

@@ -81,7 +81,8 @@ impl Import<'_> {
         }
         self.bytes += chunk.len() as u64;
         let profile = self.profile;
-        self.hashing.push_back(tokio::task::spawn_blocking(move || make_leaf(&profile, chunk)));
+        self.hashing
+            .push_back(tokio::task::spawn_blocking(move || make_leaf(&profile, chunk)));
         Ok(())
     }
 
@@ -94,7 +95,11 @@ impl Import<'_> {
             self.keep_nodes();
             if GROUP_BYTES <= self.group.weight() {
                 let group = std::mem::take(&mut self.group);
-                self.shared.storage.commit(group, Durability::Buffered).await.map_err(faults::store)?;
+                self.shared
+                    .storage
+                    .commit(group, Durability::Buffered)
+                    .await
+                    .map_err(faults::store)?;
             }
         }
         Ok(())
@@ -115,14 +120,25 @@ impl Import<'_> {
         while !self.hashing.is_empty() {
             self.hashed().await?;
         }
-        let (root, _) = self.tree.finish().ok_or_else(|| faults::internal(&"a file without chunks"))?;
+        let (root, _) = self
+            .tree
+            .finish()
+            .ok_or_else(|| faults::internal(&"a file without chunks"))?;
         self.keep_nodes();
         self.group.put(Table::Pins, pin_key(&root), Vec::new());
-        self.shared.storage.commit(self.group, Durability::Synced).await.map_err(faults::store)?;
+        self.shared
+            .storage
+            .commit(self.group, Durability::Synced)
+            .await
+            .map_err(faults::store)?;
         self.shared.exchange.stored(root).await;
         // Without the network the file is here all the same, and provided at the next start.
         let _ = self.shared.net.send(Command::Provide { cid: root }).await;
-        Ok(Added { cid: root, bytes: self.bytes, blocks: self.blocks })
+        Ok(Added {
+            cid: root,
+            bytes: self.bytes,
+            blocks: self.blocks,
+        })
     }
 }
 
@@ -136,7 +152,8 @@ fn pin_key(root: &Cid) -> Vec<u8> {
 /// Reads a file; see [`rustle_admin::Backend::cat`]. Whether it is a file at all is known before this returns.
 pub(crate) async fn cat(shared: Shared, query: CatQuery) -> Result<Flow<Bytes>, Fault> {
     let (pieces, output) = mpsc::channel(PIECES_MAX);
-    tokio::spawn(async move {
+    let spawner = shared.clone();
+    spawner.spawn(async move {
         let outcome = pump(&shared, &query, &pieces).await;
         if let Err(fault) = outcome {
             // An error means that the caller has gone, who then needs no reason.

@@ -44,12 +44,19 @@ pub(crate) enum FramedError {
 impl Framed {
     /// Frames of at most `max` bytes; each must come or go within `deadline`.
     pub(crate) fn new(stream: Stream, max: usize, deadline: Duration) -> Self {
-        Self { stream, decoder: frame::Decoder::new(max), piece: vec![0; READ_BYTES], deadline }
+        Self {
+            stream,
+            decoder: frame::Decoder::new(max),
+            piece: vec![0; READ_BYTES],
+            deadline,
+        }
     }
 
     /// Reads one frame.
     pub(crate) async fn read(&mut self) -> Result<Bytes, FramedError> {
-        tokio::time::timeout(self.deadline, self.read_whole()).await.map_err(|_| FramedError::Late)?
+        tokio::time::timeout(self.deadline, self.read_whole())
+            .await
+            .map_err(|_| FramedError::Late)?
     }
 
     async fn read_whole(&mut self) -> Result<Bytes, FramedError> {
@@ -72,7 +79,9 @@ impl Framed {
             self.stream.write_all(&bytes).await?;
             self.stream.flush().await
         };
-        tokio::time::timeout(self.deadline, write).await.map_err(|_| FramedError::Late)??;
+        tokio::time::timeout(self.deadline, write)
+            .await
+            .map_err(|_| FramedError::Late)??;
         Ok(())
     }
 

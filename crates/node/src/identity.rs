@@ -11,7 +11,9 @@ use rustle_net::{Identity, IdentityError};
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
     /// The system refused.
-    #[error("data directory {path}: {error}; check its owner and permissions or choose another with --data-dir")]
+    #[error(
+        "data directory {path}: {error}; check its owner and permissions or choose another with --data-dir"
+    )]
     Io {
         /// The directory or file.
         path: PathBuf,
@@ -19,7 +21,9 @@ pub enum DataDirError {
         error: std::io::Error,
     },
     /// Another node runs in it.
-    #[error("data directory {0} is in use by another rustled; stop that one or choose another with --data-dir")]
+    #[error(
+        "data directory {0} is in use by another rustled; stop that one or choose another with --data-dir"
+    )]
     Busy(PathBuf),
     /// The key file is damaged.
     #[error("identity {path}: {error}; restore the file from a backup, or remove it for a new identity")]
@@ -43,13 +47,29 @@ pub(crate) struct DataDir {
 impl DataDir {
     /// Makes the directory where it is missing (mode 0700), and locks it.
     pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
-        let io = |error| DataDirError::Io { path: path.to_owned(), error };
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
+        let io = |error| DataDirError::Io {
+            path: path.to_owned(),
+            error,
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(io)?;
         let file = path.join("lock");
         let mut options = OpenOptions::new();
-        let lock = options.create(true).truncate(false).write(true).mode(0o600).open(&file).map_err(io)?;
+        let lock = options
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&file)
+            .map_err(io)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
             Err(TryLockError::WouldBlock) => Err(DataDirError::Busy(path.to_owned())),
             Err(TryLockError::Error(error)) => Err(io(error)),
         }
@@ -63,7 +83,10 @@ impl DataDir {
     /// Reads the node's key, or makes one.
     pub(crate) fn identity(&self) -> Result<Identity, DataDirError> {
         let path = self.join("identity.key");
-        let io = |error| DataDirError::Io { path: path.clone(), error };
+        let io = |error| DataDirError::Io {
+            path: path.clone(),
+            error,
+        };
         match std::fs::read(&path) {
             Ok(bytes) => {
                 let mode = std::fs::metadata(&path).map_err(io)?.permissions().mode();
@@ -71,12 +94,16 @@ impl DataDir {
                     tracing::warn!(path = %path.display(), "others could read the identity; making it private");
                     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).map_err(io)?;
                 }
-                let damaged = |error| DataDirError::Identity { path: path.clone(), error };
+                let damaged = |error| DataDirError::Identity {
+                    path: path.clone(),
+                    error,
+                };
                 Identity::from_protobuf(&bytes).map_err(damaged)
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let identity = Identity::generate();
-                self.write_whole("identity.key", &identity.to_protobuf()).map_err(io)?;
+                self.write_whole("identity.key", &identity.to_protobuf())
+                    .map_err(io)?;
                 Ok(identity)
             }
             Err(error) => Err(io(error)),
@@ -87,7 +114,12 @@ impl DataDir {
     fn write_whole(&self, name: &str, bytes: &[u8]) -> std::io::Result<()> {
         let fresh = self.join(&format!("{name}.new"));
         let mut options = OpenOptions::new();
-        let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(&fresh)?;
+        let mut file = options
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&fresh)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&fresh, self.join(name))?;
@@ -105,11 +137,20 @@ mod tests {
         let path = temp.path().join("a/b");
         let peer = DataDir::open(&path).unwrap().identity().unwrap().peer_id();
         let file = path.join("identity.key");
-        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
         std::fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
         assert_eq!(DataDir::open(&path).unwrap().identity().unwrap().peer_id(), peer);
-        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 
     #[test]
@@ -127,6 +168,9 @@ mod tests {
         std::fs::write(temp.path().join("identity.key"), b"garbage").unwrap();
         let error = DataDir::open(temp.path()).unwrap().identity().unwrap_err();
         assert!(matches!(error, DataDirError::Identity { .. }), "{error}");
-        assert_eq!(std::fs::read(temp.path().join("identity.key")).unwrap(), b"garbage");
+        assert_eq!(
+            std::fs::read(temp.path().join("identity.key")).unwrap(),
+            b"garbage"
+        );
     }
 }

@@ -12,6 +12,7 @@ use rustle_types::limits::JOIN_FRAME_BYTES_MAX;
 use rustle_types::{Multiaddr, PeerId};
 use rustle_wire::{JoinAccepted, JoinRefusal, JoinReply, JoinRequest, Member};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tracing::Instrument as _;
 
 use crate::faults;
 use crate::framed::{Framed, FramedError};
@@ -35,13 +36,16 @@ pub(crate) async fn serve(shared: Shared, mut inbound: mpsc::Receiver<Inbound>) 
             tracing::debug!(%peer, "too many joiners at once");
             continue;
         };
-        let shared = shared.clone();
-        tokio::spawn(async move {
+        let (spawner, shared) = (shared.clone(), shared.clone());
+        let span = tracing::info_span!("join", %peer);
+        let work = async move {
             let _permit = permit;
-            if let Err(error) = answer(&shared, peer, Framed::new(stream, JOIN_FRAME_BYTES_MAX, FRAME_TIMEOUT)).await {
-                tracing::debug!(%peer, %error, "join stream failed");
+            let stream = Framed::new(stream, JOIN_FRAME_BYTES_MAX, FRAME_TIMEOUT);
+            if let Err(error) = answer(&shared, peer, stream).await {
+                tracing::debug!(%error, "join stream failed");
             }
-        });
+        };
+        spawner.spawn(work.instrument(span));
     }
 }
 
@@ -55,8 +59,8 @@ async fn answer(shared: &Shared, peer: PeerId, mut stream: Framed) -> Result<(),
         Err(_) => busy,
     };
     match &reply {
-        JoinReply::Accepted(_) => tracing::info!(%peer, %chain, "let a peer join"),
-        JoinReply::Refused(refusal) => tracing::info!(%peer, %chain, %refusal, "refused a join"),
+        JoinReply::Accepted(_) => tracing::info!(%chain, "let a peer join"),
+        JoinReply::Refused(refusal) => tracing::info!(%chain, %refusal, "refused a join"),
     }
     stream.write(&reply.encode()).await?;
     stream.close().await;
@@ -66,13 +70,23 @@ async fn answer(shared: &Shared, peer: PeerId, mut stream: Framed) -> Result<(),
 /// Joins by an invitation: asks each listed member in turn until one answers.
 pub(crate) async fn join(shared: &Shared, text: &str, timeout: Duration) -> Result<Joined, Fault> {
     let invitation: Invitation = text.parse().map_err(|error: rustle_chain::InvitationError| {
-        Fault::new(FaultKind::InvalidArgument, reason::BAD_ARGUMENT, error.to_string())
+        Fault::new(
+            FaultKind::InvalidArgument,
+            reason::BAD_ARGUMENT,
+            error.to_string(),
+        )
     })?;
     let chain = invitation.chain();
-    let known = shared.read(move |store| rustle_chain::reader::record(store, &chain)).await?;
+    let known = shared
+        .read(move |store| rustle_chain::reader::record(store, &chain))
+        .await?;
     if known.map_err(faults::chain)?.is_some() {
         let message = format!("chain {chain} is on this node already");
-        return Err(Fault::new(FaultKind::AlreadyExists, reason::BAD_ARGUMENT, message));
+        return Err(Fault::new(
+            FaultKind::AlreadyExists,
+            reason::BAD_ARGUMENT,
+            message,
+        ));
     }
     match tokio::time::timeout(timeout, ask_members(shared, &invitation)).await {
         Ok(joined) => joined,
@@ -104,7 +118,11 @@ async fn ask_members(shared: &Shared, invitation: &Invitation) -> Result<Joined,
     Err(last)
 }
 
-async fn ask_member(shared: &Shared, invitation: &Invitation, member: &Member) -> Result<JoinAccepted, Fault> {
+async fn ask_member(
+    shared: &Shared,
+    invitation: &Invitation,
+    member: &Member,
+) -> Result<JoinAccepted, Fault> {
     let peer = member.peer;
     reach(shared, member).await?;
     let broken = |error: &dyn std::fmt::Display| {
@@ -112,10 +130,17 @@ async fn ask_member(shared: &Shared, invitation: &Invitation, member: &Member) -
         Fault::new(FaultKind::Unavailable, reason::UNREACHABLE, message)
     };
     let protocol = shared.network.protocol(PROTOCOL, VERSION);
-    let (stream, _) = shared.net.open(peer, &[protocol]).await.map_err(|error| broken(&error))?;
+    let (stream, _) = shared
+        .net
+        .open(peer, &[protocol])
+        .await
+        .map_err(|error| broken(&error))?;
     let mut stream = Framed::new(stream, JOIN_FRAME_BYTES_MAX, FRAME_TIMEOUT);
     let request = invitation.to_request(shared.net.peer_id(), peer);
-    stream.write(&request.encode()).await.map_err(|error| broken(&error))?;
+    stream
+        .write(&request.encode())
+        .await
+        .map_err(|error| broken(&error))?;
     let reply = stream.read().await.map_err(|error| broken(&error))?;
     match JoinReply::decode(reply).map_err(|error| broken(&error))? {
         JoinReply::Accepted(accepted) => Ok(accepted),
@@ -151,7 +176,10 @@ async fn adopt(
 ) -> Result<Joined, Fault> {
     // Who let us in comes first: it has the chain and is connected.
     let mut members = vec![member.clone()];
-    let others = accepted.members.into_iter().chain(invitation.members().iter().cloned());
+    let others = accepted
+        .members
+        .into_iter()
+        .chain(invitation.members().iter().cloned());
     for other in others {
         let known = members.iter().any(|one| one.peer == other.peer);
         if !known && other.peer != shared.net.peer_id() {
@@ -159,12 +187,21 @@ async fn adopt(
         }
     }
     let chain = invitation.chain();
-    let ask = Ask::AdoptChain { chain, genesis: accepted.genesis, members };
+    let ask = Ask::AdoptChain {
+        chain,
+        genesis: accepted.genesis,
+        members,
+    };
     let Reply::Chain(chain) = shared.ask(ask).await? else {
         return Err(faults::internal(&"an answer to something else"));
     };
-    let record = shared.read(move |store| rustle_chain::reader::record(store, &chain)).await?;
-    let name = record.map_err(faults::chain)?.map(|record| record.name).unwrap_or_default();
+    let record = shared
+        .read(move |store| rustle_chain::reader::record(store, &chain))
+        .await?;
+    let name = record
+        .map_err(faults::chain)?
+        .map(|record| record.name)
+        .unwrap_or_default();
     Ok(Joined { chain, name })
 }
 

@@ -13,7 +13,9 @@ use rustle_store_rocksdb::RocksStore;
 use rustle_types::{Multiaddr, PeerId};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::backend::Service;
 use crate::clock::Clock;
@@ -77,14 +79,11 @@ pub enum StopError {
 #[derive(Debug)]
 pub struct Node {
     peer_id: PeerId,
-    facts: Arc<Facts>,
     admin_address: Option<SocketAddr>,
-    shutdown: CancellationToken,
-    net: rustle_net::Net,
+    shared: Shared,
     admin_task: JoinHandle<()>,
     net_task: JoinHandle<()>,
     core_task: JoinHandle<()>,
-    tasks: Vec<JoinHandle<()>>,
     storage_thread: std::thread::JoinHandle<()>,
     rocks: Arc<RocksStore>,
     _data_dir: DataDir,
@@ -117,8 +116,12 @@ impl Node {
         let agent = peers.user_agent.clone();
         let (acceptors, streams) = acceptors(&config);
         let store: Arc<dyn Store> = Arc::clone(&rocks) as Arc<dyn Store>;
-        let engine =
-            Engine::open(rustle_engine::Config { peers }, Arc::clone(&store), signer, random_seed()?)?;
+        let engine = Engine::open(
+            rustle_engine::Config { peers },
+            Arc::clone(&store),
+            signer,
+            random_seed()?,
+        )?;
         let (net, events, net_task) = rustle_net::spawn(rustle_net::Config {
             identity,
             network: config.network.clone(),
@@ -132,51 +135,31 @@ impl Node {
         let (written_tx, written) = mpsc::channel(WRITTEN_MAX);
         let (storage, storage_thread) = storage::spawn(Arc::clone(&store), written_tx)?;
         let (shared, inbox, told) = wire_up(&config, clock, store, storage, net.clone(), written, events);
-        let (pulls, pulls_queued) = mpsc::channel(PULLS_QUEUED_MAX);
-        let core = Core {
-            engine,
-            clock,
-            net: net.clone(),
-            storage: shared.storage.clone(),
-            deliveries: Arc::clone(&shared.deliveries),
-            facts: Arc::clone(&shared.facts),
-            pulls,
-            exchange: shared.exchange.told.clone(),
-            outgoing: Outgoing::default(),
-        };
-        let facts = Arc::clone(&shared.facts);
-        let shutdown = shared.shutdown.clone();
-        let core_task = tokio::spawn(core.run(inbox));
-        let tasks = vec![
-            tokio::spawn(join::serve(shared.clone(), streams.join)),
-            tokio::spawn(sync::serve(shared.clone(), streams.sync)),
-            tokio::spawn(sync::pull(shared.clone(), pulls_queued)),
-            tokio::spawn(exchange::run(shared.clone(), told, streams.bitswap)),
-        ];
-        let service = Arc::new(Service { shared, rocks: Arc::clone(&rocks), agent });
-        let stop = shutdown.clone();
+        let core_task = run_tasks(engine, &shared, inbox, told, streams);
+        let service = Arc::new(Service {
+            shared: shared.clone(),
+            rocks: Arc::clone(&rocks),
+            agent,
+        });
+        let stop = shared.shutdown.clone();
         let admin_task = tokio::spawn(async move {
             if let Err(error) = server.run(service, stop.cancelled(), ADMIN_GRACE).await {
                 tracing::error!(%error, "the administration interface stopped");
             }
         });
-        let node = Self {
+        // The sockets are bound; that their addresses are told late is no reason not to start.
+        let _ = timeout(LISTEN_TIMEOUT, shared.facts.listening(config.listen.len())).await;
+        Ok(Self {
             peer_id,
-            facts,
             admin_address,
-            shutdown,
-            net,
+            shared,
             admin_task,
             net_task,
             core_task,
-            tasks,
             storage_thread,
             rocks,
             _data_dir: data_dir,
-        };
-        // The sockets are bound; that their addresses are told late is no reason not to start.
-        let _ = tokio::time::timeout(LISTEN_TIMEOUT, node.facts.listening(config.listen.len())).await;
-        Ok(node)
+        })
     }
 
     /// The node's id.
@@ -186,7 +169,7 @@ impl Node {
 
     /// Where the node listens for peers, without `/p2p/`.
     pub fn addresses(&self) -> Vec<Multiaddr> {
-        self.facts.addresses()
+        self.shared.facts.addresses()
     }
 
     /// Where the administration interface listens on TCP, if it does.
@@ -196,39 +179,81 @@ impl Node {
 
     /// Stops within five seconds: calls end, peers are told, what waits for the disk is written, the store is closed.
     pub async fn shutdown(self) -> Result<(), StopError> {
-        self.shutdown.cancel();
+        let shared = self.shared;
+        shared.shutdown.cancel();
         let late = |part| move |_| StopError::Late(part);
-        let admin = tokio::time::timeout(STOP_TIMEOUT, self.admin_task).await.map_err(late("administration"));
-        self.net.shutdown().await;
-        let net = tokio::time::timeout(STOP_TIMEOUT, self.net_task).await.map_err(late("network"));
-        let core = tokio::time::timeout(STOP_TIMEOUT, self.core_task).await.map_err(late("core"));
-        for task in self.tasks {
-            task.abort();
-            // Aborted or finished: either way its handles are gone.
-            let _ = task.await;
-        }
+        let admin = timeout(STOP_TIMEOUT, self.admin_task)
+            .await
+            .map_err(late("administration"));
+        shared.net.shutdown().await;
+        let net = timeout(STOP_TIMEOUT, self.net_task)
+            .await
+            .map_err(late("network"));
+        let core = timeout(STOP_TIMEOUT, self.core_task).await.map_err(late("core"));
+        shared.tasks.close();
+        let tasks = timeout(STOP_TIMEOUT, shared.tasks.wait())
+            .await
+            .map_err(late("streams"));
+        shared.storage.stop().await;
         let thread = self.storage_thread;
         let stopped = tokio::task::spawn_blocking(move || thread.join());
-        let storage = tokio::time::timeout(STOP_TIMEOUT, stopped).await.map_err(late("storage"));
+        let storage = timeout(STOP_TIMEOUT, stopped).await.map_err(late("storage"));
+        drop(shared);
         let closed = match Arc::try_unwrap(self.rocks) {
             Ok(rocks) => rocks.close(),
             // A reader still holds it; every acknowledged write was synced, so that nothing is lost.
             Err(_) => Ok(()),
         };
         // No part may keep the others from stopping; the first failure is told.
-        admin.map(drop).and(net.map(drop)).and(core.map(drop)).and(storage.map(drop))?;
+        admin
+            .map(drop)
+            .and(net.map(drop))
+            .and(core.map(drop))
+            .and(tasks)
+            .and(storage.map(drop))?;
         Ok(closed?)
     }
+}
+
+/// Starts the core and the tasks around it; gives the core's.
+fn run_tasks(
+    engine: Engine,
+    shared: &Shared,
+    inbox: Inbox,
+    told: mpsc::Receiver<exchange::Told>,
+    streams: Streams,
+) -> JoinHandle<()> {
+    let (pulls, pulls_queued) = mpsc::channel(PULLS_QUEUED_MAX);
+    let core = Core {
+        engine,
+        clock: shared.clock,
+        net: shared.net.clone(),
+        storage: shared.storage.clone(),
+        deliveries: Arc::clone(&shared.deliveries),
+        facts: Arc::clone(&shared.facts),
+        pulls,
+        exchange: shared.exchange.told.clone(),
+        outgoing: Outgoing::default(),
+    };
+    shared.spawn(join::serve(shared.clone(), streams.join));
+    shared.spawn(sync::serve(shared.clone(), streams.sync));
+    shared.spawn(sync::pull(shared.clone(), pulls_queued));
+    shared.spawn(exchange::run(shared.clone(), told, streams.bitswap));
+    tokio::spawn(core.run(inbox))
 }
 
 fn doors(config: &Config) -> ServerConfig {
     let tcp = match config.admin {
         Admin::Unix => None,
-        Admin::Tcp(address) => {
-            Some(TcpDoor { address, token_file: location::token_path(&config.data_dir) })
-        }
+        Admin::Tcp(address) => Some(TcpDoor {
+            address,
+            token_file: location::token_path(&config.data_dir),
+        }),
     };
-    ServerConfig { unix: Some(location::socket_path(&config.data_dir)), tcp }
+    ServerConfig {
+        unix: Some(location::socket_path(&config.data_dir)),
+        tcp,
+    }
 }
 
 fn peer_settings(config: &Config, local: PeerId) -> rustle_peers::Config {
@@ -244,7 +269,9 @@ fn peer_settings(config: &Config, local: PeerId) -> rustle_peers::Config {
 fn random_seed() -> Result<[u8; 32], StartError> {
     use rand::TryRng as _;
     let mut seed = [0; 32];
-    rand::rngs::SysRng.try_fill_bytes(&mut seed).map_err(|error| StartError::Randomness(error.to_string()))?;
+    rand::rngs::SysRng
+        .try_fill_bytes(&mut seed)
+        .map_err(|error| StartError::Randomness(error.to_string()))?;
     Ok(seed)
 }
 
@@ -257,14 +284,23 @@ fn acceptors(config: &Config) -> (Vec<Acceptor>, Streams) {
         needs_handshake: true,
         streams,
     };
-    let mut acceptors =
-        vec![own(join::PROTOCOL, join::VERSION, join), own(sync::PROTOCOL, sync::VERSION, sync)];
+    let mut acceptors = vec![
+        own(join::PROTOCOL, join::VERSION, join),
+        own(sync::PROTOCOL, sync::VERSION, sync),
+    ];
     acceptors.extend(rustle_bitswap::message::PROTOCOLS.iter().map(|name| Acceptor {
         protocol: (*name).to_owned(),
         needs_handshake: false,
         streams: bitswap.clone(),
     }));
-    (acceptors, Streams { join: join_streams, sync: sync_streams, bitswap: bitswap_streams })
+    (
+        acceptors,
+        Streams {
+            join: join_streams,
+            sync: sync_streams,
+            bitswap: bitswap_streams,
+        },
+    )
 }
 
 /// Makes the queues between the tasks.
@@ -291,10 +327,14 @@ fn wire_up(
         asks,
         knocks,
         synced,
-        exchange: exchange::Exchange { told, sessions: Default::default() },
+        exchange: exchange::Exchange {
+            told,
+            sessions: Default::default(),
+        },
         deliveries: Arc::new(deliveries::Deliveries::default()),
         facts: Arc::new(Facts::default()),
         shutdown: shutdown.clone(),
+        tasks: TaskTracker::new(),
     };
     let inbox = Inbox {
         net: events,

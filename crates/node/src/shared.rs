@@ -9,6 +9,7 @@ use rustle_store::Store;
 use rustle_types::NetworkName;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::core_loop::{Knock, Question};
@@ -33,15 +34,38 @@ pub(crate) struct Shared {
     pub(crate) deliveries: Arc<Deliveries>,
     pub(crate) facts: Arc<Facts>,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) tasks: TaskTracker,
 }
 
 // === impl Shared ===
 
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("network", &self.network)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Shared {
+    /// Runs work that holds parts of the node; it is dropped at the shutdown, wherever it waits.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = work => {}
+            }
+        });
+    }
+
     /// Asks the engine and waits for its answer.
     pub(crate) async fn ask(&self, ask: Ask) -> Result<Reply, Fault> {
         let (reply, answer) = oneshot::channel();
-        self.asks.send((ask, reply)).await.map_err(|_| faults::stopping())?;
+        self.asks
+            .send((ask, reply))
+            .await
+            .map_err(|_| faults::stopping())?;
         answer.await.map_err(|_| faults::stopping())?.map_err(faults::ask)
     }
 

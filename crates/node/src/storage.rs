@@ -16,13 +16,24 @@ const QUEUE_MAX: usize = 4096;
 const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// A batch and who waits for it.
+#[derive(Debug)]
 struct Write {
     batch: Batch,
     durability: Durability,
     done: Done,
 }
 
+/// What the thread is told.
+#[derive(Debug)]
+enum Order {
+    /// Write.
+    Write(Write),
+    /// End, once everything before is written.
+    Stop,
+}
+
 /// Who is told of the end of a write.
+#[derive(Debug)]
 enum Done {
     /// The core loop, by ticket.
     Core(u64),
@@ -40,36 +51,43 @@ pub(crate) struct Written {
 }
 
 /// The queue to the storage thread.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Storage {
-    queue: mpsc::Sender<Write>,
+    queue: mpsc::Sender<Order>,
     failed: Arc<AtomicBool>,
 }
 
 /// Room for one write of the core loop, which must not wait.
-pub(crate) struct Permit<'a>(mpsc::Permit<'a, Write>);
+pub(crate) struct Permit<'a>(mpsc::Permit<'a, Order>);
 
-/// Starts the thread. It ends when all queues to it are gone and everything is written.
+/// Starts the thread. It ends when it is told to, or all queues to it are gone, and everything is written.
 pub(crate) fn spawn(
     store: Arc<dyn Store>,
     core: mpsc::Sender<Written>,
 ) -> std::io::Result<(Storage, JoinHandle<()>)> {
-    let (queue, writes) = mpsc::channel(QUEUE_MAX);
+    let (queue, orders) = mpsc::channel(QUEUE_MAX);
     let failed = Arc::new(AtomicBool::new(false));
-    let storage = Storage { queue, failed: Arc::clone(&failed) };
+    let storage = Storage {
+        queue,
+        failed: Arc::clone(&failed),
+    };
     let thread = std::thread::Builder::new()
         .name("storage".to_owned())
-        .spawn(move || run(&*store, writes, &core, &failed))?;
+        .spawn(move || run(&*store, orders, &core, &failed))?;
     Ok((storage, thread))
 }
 
 fn run(
     store: &dyn Store,
-    mut writes: mpsc::Receiver<Write>,
+    mut orders: mpsc::Receiver<Order>,
     core: &mpsc::Sender<Written>,
     failed: &AtomicBool,
 ) {
-    while let Some(first) = writes.blocking_recv() {
+    let mut stopping = false;
+    while !stopping {
+        let Some(Order::Write(first)) = orders.blocking_recv() else {
+            return;
+        };
         let mut group = Batch::new();
         let mut durability = Durability::Buffered;
         let mut waiting = Vec::new();
@@ -83,7 +101,14 @@ fn run(
             }
             waiting.push(write.done);
             if weight < GROUP_BYTES_MAX {
-                next = writes.try_recv().ok();
+                next = match orders.try_recv() {
+                    Ok(Order::Write(write)) => Some(write),
+                    Ok(Order::Stop) => {
+                        stopping = true;
+                        None
+                    }
+                    Err(_) => None,
+                };
             }
         }
         let result = store.commit(group, durability);
@@ -95,7 +120,10 @@ fn run(
             match done {
                 // The core loop always takes these; an error means that it is gone.
                 Done::Core(ticket) => {
-                    let _ = core.blocking_send(Written { ticket, result: result.clone() });
+                    let _ = core.blocking_send(Written {
+                        ticket,
+                        result: result.clone(),
+                    });
                 }
                 Done::Task(task) => {
                     let _ = task.send(result.clone());
@@ -124,9 +152,19 @@ impl Storage {
     pub(crate) async fn commit(&self, batch: Batch, durability: Durability) -> Result<(), StoreError> {
         let gone = || StoreError::Halted("the node is shutting down".to_owned());
         let (done, end) = oneshot::channel();
-        let write = Write { batch, durability, done: Done::Task(done) };
-        self.queue.send(write).await.map_err(|_| gone())?;
+        let write = Write {
+            batch,
+            durability,
+            done: Done::Task(done),
+        };
+        self.queue.send(Order::Write(write)).await.map_err(|_| gone())?;
         end.await.map_err(|_| gone())?
+    }
+
+    /// Ends the thread once everything that was queued before is written.
+    pub(crate) async fn stop(&self) {
+        // A closed queue means that it has ended.
+        let _ = self.queue.send(Order::Stop).await;
     }
 
     /// Whether a write has failed since the start.
@@ -140,12 +178,20 @@ impl Storage {
 impl Permit<'_> {
     /// Writes durably; the core loop is told by ticket.
     pub(crate) fn commit(self, ticket: u64, batch: Batch) {
-        self.0.send(Write { batch, durability: Durability::Synced, done: Done::Core(ticket) });
+        self.0.send(Order::Write(Write {
+            batch,
+            durability: Durability::Synced,
+            done: Done::Core(ticket),
+        }));
     }
 
     /// Writes when convenient.
     pub(crate) fn persist(self, batch: Batch) {
-        self.0.send(Write { batch, durability: Durability::Buffered, done: Done::Nobody });
+        self.0.send(Order::Write(Write {
+            batch,
+            durability: Durability::Buffered,
+            done: Done::Nobody,
+        }));
     }
 }
 
@@ -172,8 +218,12 @@ mod tests {
         let mut batch = Batch::new();
         batch.put(Table::Meta, b"last".to_vec(), vec![]);
         storage.commit(batch, Durability::Synced).await.unwrap();
-        drop(storage);
+        storage.stop().await;
         thread.join().unwrap();
+        assert!(
+            storage.commit(Batch::new(), Durability::Synced).await.is_err(),
+            "the thread has ended"
+        );
         assert!(store.record(Table::Meta, b"last").unwrap().is_some());
     }
 }

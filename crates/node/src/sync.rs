@@ -10,6 +10,7 @@ use rustle_types::limits::SYNC_FRAME_BYTES_MAX;
 use rustle_types::{ChainId, PeerId};
 use rustle_wire::{SyncRefusal, SyncReply, SyncRequest};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tracing::Instrument as _;
 
 use crate::facts::SyncFact;
 use crate::framed::{Framed, FramedError};
@@ -65,32 +66,37 @@ pub(crate) async fn pull(shared: Shared, mut pulls: mpsc::Receiver<Pull>) {
         let Ok(permit) = Arc::clone(&running).acquire_owned().await else {
             return;
         };
-        let shared = shared.clone();
-        tokio::spawn(async move {
+        let (spawner, shared) = (shared.clone(), shared.clone());
+        let span = tracing::info_span!("pull", %chain, %peer);
+        let work = async move {
             let _permit = permit;
             let outcome = match pull_all(&shared, chain, peer).await {
                 Ok(blocks) => {
-                    tracing::debug!(%chain, %peer, blocks, "sync complete");
+                    tracing::debug!(blocks, "sync complete");
                     SyncOutcome::Complete
                 }
                 Err(SyncError::Refused(refusal)) => {
-                    tracing::debug!(%chain, %peer, %refusal, "sync refused");
+                    tracing::debug!(%refusal, "sync refused");
                     SyncOutcome::Refused
                 }
                 Err(error) => {
-                    tracing::debug!(%chain, %peer, %error, "sync failed");
+                    tracing::debug!(%error, "sync failed");
                     SyncOutcome::Failed
                 }
             };
             // Without the core there is no chain to sync.
             let _ = shared.synced.send(SyncFact::Ended { chain, peer, outcome }).await;
-        });
+        };
+        spawner.spawn(work.instrument(span));
     }
 }
 
 /// Pulls until the peer has sent all; gives the number of blocks.
 async fn pull_all(shared: &Shared, chain: ChainId, peer: PeerId) -> Result<u64, SyncError> {
-    let have = shared.read(move |store| locator(store, &chain)).await.map_err(|_| SyncError::Stopping)??;
+    let have = shared
+        .read(move |store| locator(store, &chain))
+        .await
+        .map_err(|_| SyncError::Stopping)??;
     let protocol = shared.network.protocol(PROTOCOL, VERSION);
     let (stream, _) = shared.net.open(peer, &[protocol]).await?;
     let mut stream = Framed::new(stream, SYNC_FRAME_BYTES_MAX, FRAME_TIMEOUT);
@@ -110,7 +116,12 @@ async fn pull_all(shared: &Shared, chain: ChainId, peer: PeerId) -> Result<u64, 
                     taken.await.map_err(|_| SyncError::Stopping)?;
                 }
                 let (taken_tx, taken_rx) = oneshot::channel();
-                let fact = SyncFact::Blocks { chain, from: peer, blocks, taken: taken_tx };
+                let fact = SyncFact::Blocks {
+                    chain,
+                    from: peer,
+                    blocks,
+                    taken: taken_tx,
+                };
                 shared.synced.send(fact).await.map_err(|_| SyncError::Stopping)?;
                 taken = Some(taken_rx);
             }
@@ -136,12 +147,14 @@ pub(crate) async fn serve(shared: Shared, mut inbound: mpsc::Receiver<Inbound>) 
         let stream = Framed::new(stream, SYNC_FRAME_BYTES_MAX, FRAME_TIMEOUT);
         match permit {
             Some(permit) => {
-                tokio::spawn(async move {
+                let (spawner, span) = (shared.clone(), tracing::info_span!("sync", %peer));
+                let work = async move {
                     let _permit = permit;
                     if let Err(error) = answer(&shared, stream).await {
-                        tracing::debug!(%peer, %error, "sync stream failed");
+                        tracing::debug!(%error, "sync stream failed");
                     }
-                });
+                };
+                spawner.spawn(work.instrument(span));
             }
             // Dropping the stream resets it: a peer that is not served costs nothing.
             None => tracing::debug!(%peer, "too many sync streams at once"),
@@ -153,18 +166,26 @@ async fn answer(shared: &Shared, mut stream: Framed) -> Result<(), SyncError> {
     let request = match SyncRequest::decode(stream.read().await?) {
         Ok(request) => request,
         Err(error) => {
-            stream.write(&SyncReply::Refused(SyncRefusal::Invalid).encode()).await?;
+            stream
+                .write(&SyncReply::Refused(SyncRefusal::Invalid).encode())
+                .await?;
             return Err(FramedError::from(error).into());
         }
     };
     let chain = request.chain;
-    let known = shared.read(move |store| rustle_chain::reader::record(store, &chain)).await;
+    let known = shared
+        .read(move |store| rustle_chain::reader::record(store, &chain))
+        .await;
     if known.map_err(|_| SyncError::Stopping)??.is_none() {
-        stream.write(&SyncReply::Refused(SyncRefusal::UnknownChain).encode()).await?;
+        stream
+            .write(&SyncReply::Refused(SyncRefusal::UnknownChain).encode())
+            .await?;
         stream.close().await;
         return Ok(());
     }
-    let plan = shared.read(move |store| Plan::new(store, chain, &request.have)).await;
+    let plan = shared
+        .read(move |store| Plan::new(store, chain, &request.have))
+        .await;
     let mut plan = plan.map_err(|_| SyncError::Stopping)??;
     let mut blocks = 0;
     loop {

@@ -37,13 +37,13 @@ pub(super) async fn read(shared: Shared, peer: PeerId, mut stream: Stream) {
         match read_message(&mut stream).await {
             Ok(Some(message)) => {
                 if let Err(error) = take(&shared, peer, message).await {
-                    tracing::debug!(%peer, %error, "bitswap stream refused");
+                    tracing::debug!(%error, "bitswap stream refused");
                     break;
                 }
             }
             Ok(None) => break,
             Err(error) => {
-                tracing::debug!(%peer, %error, "bitswap stream ended");
+                tracing::debug!(%error, "bitswap stream ended");
                 break;
             }
         }
@@ -60,7 +60,11 @@ async fn read_message(stream: &mut Stream) -> Result<Option<Message>, ReadError>
         // The first byte may take for ever; the stream of a silent peer is not an error.
         let read = stream.read(&mut header[filled..=filled]).await?;
         if read == 0 {
-            return if filled == 0 { Ok(None) } else { Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()) };
+            return if filled == 0 {
+                Ok(None)
+            } else {
+                Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into())
+            };
         }
         filled += 1;
         if let FrameLength::Known { length, .. } = frame_length(&header[..filled])? {
@@ -85,7 +89,12 @@ async fn take(shared: &Shared, peer: PeerId, message: Message) -> Result<(), Rea
         blocks,
         keep,
     };
-    shared.exchange.told.send(Told::Arrived(Box::new(arrived))).await.map_err(|_| ReadError::Stopping)?;
+    shared
+        .exchange
+        .told
+        .send(Told::Arrived(Box::new(arrived)))
+        .await
+        .map_err(|_| ReadError::Stopping)?;
     let kept = kept.await.map_err(|_| ReadError::Stopping)?;
     if kept.is_empty() {
         return Ok(());
@@ -101,7 +110,12 @@ async fn take(shared: &Shared, peer: PeerId, message: Message) -> Result<(), Rea
         tracing::warn!(%error, "a fetched block could not be kept");
         return Ok(());
     }
-    shared.exchange.told.send(Told::Stored { cids: kept }).await.map_err(|_| ReadError::Stopping)
+    shared
+        .exchange
+        .told
+        .send(Told::Stored { cids: kept })
+        .await
+        .map_err(|_| ReadError::Stopping)
 }
 
 /// Names the blocks, on a thread that may be busy.
@@ -110,7 +124,10 @@ async fn hash(blocks: Vec<RawBlock>) -> Result<Vec<(Cid, Bytes)>, ReadError> {
         return Ok(Vec::new());
     }
     let hashed = tokio::task::spawn_blocking(move || {
-        blocks.into_iter().map(|block| Ok((block.hash()?, block.data))).collect::<Result<Vec<_>, HashError>>()
+        blocks
+            .into_iter()
+            .map(|block| Ok((block.hash()?, block.data)))
+            .collect::<Result<Vec<_>, HashError>>()
     });
     Ok(hashed.await.map_err(|_| ReadError::Stopping)??)
 }

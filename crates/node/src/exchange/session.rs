@@ -26,7 +26,12 @@ impl Session {
         blocks: mpsc::Sender<(Cid, Bytes)>,
         arrivals: mpsc::Receiver<(Cid, Bytes)>,
     ) -> Self {
-        Self { request, told, arrivals, unopened: Some(blocks) }
+        Self {
+            request,
+            told,
+            arrivals,
+            unopened: Some(blocks),
+        }
     }
 
     /// Wants blocks. At most `rustle_unixfs::WINDOW_BLOCKS_MAX` may be wanted at once.
@@ -50,7 +55,9 @@ impl Drop for Session {
         if self.unopened.is_some() {
             return;
         }
-        let close = Told::Close { request: self.request };
+        let close = Told::Close {
+            request: self.request,
+        };
         if let Err(mpsc::error::TrySendError::Full(close)) = self.told.try_send(close) {
             let told = self.told.clone();
             tokio::spawn(async move {

@@ -9,6 +9,7 @@ use rustle_bitswap::server::Task;
 use rustle_net::{OpenError, Stream};
 use rustle_types::{Cid, PeerId};
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use super::Told;
 use crate::shared::Shared;
@@ -41,19 +42,25 @@ impl Writer {
     /// Starts the writer: it opens a stream and tells whether the peer speaks bitswap.
     pub(super) fn spawn(shared: Shared, peer: PeerId) -> Self {
         let (parcels, queue) = mpsc::channel(PARCELS_MAX);
-        tokio::spawn(async move {
+        let span = tracing::info_span!("bitswap", %peer);
+        let spawner = shared.clone();
+        let work = async move {
             if let Err(error) = write(&shared, peer, queue).await {
-                tracing::debug!(%peer, %error, "no bitswap with the peer");
+                tracing::debug!(%error, "no bitswap with the peer");
                 // Without the exchange nobody is served.
                 let _ = shared.exchange.told.send(Told::Mute { peer }).await;
             }
-        });
+        };
+        spawner.spawn(work.instrument(span));
         Self { parcels }
     }
 
     /// Queues something; `false` where the queue is full.
     pub(super) fn post(&self, parcel: Parcel) -> bool {
-        !matches!(self.parcels.try_send(parcel), Err(mpsc::error::TrySendError::Full(_)))
+        !matches!(
+            self.parcels.try_send(parcel),
+            Err(mpsc::error::TrySendError::Full(_))
+        )
     }
 }
 
@@ -110,7 +117,9 @@ async fn write_frame(stream: &mut Stream, frame: &[Bytes]) -> Result<(), WriteEr
         }
         stream.flush().await
     };
-    tokio::time::timeout(WRITE_TIMEOUT, write).await.map_err(|_| WriteError::Late)??;
+    tokio::time::timeout(WRITE_TIMEOUT, write)
+        .await
+        .map_err(|_| WriteError::Late)??;
     Ok(())
 }
 
@@ -120,7 +129,13 @@ async fn pack(shared: &Shared, parcel: Parcel) -> (Message, u64) {
         Parcel::Wants(wants) => return (Message::of_wants(wants), 0),
         Parcel::Task(task) => task,
     };
-    let Task { blocks, mut presences, bytes, pending_bytes, .. } = task;
+    let Task {
+        blocks,
+        mut presences,
+        bytes,
+        pending_bytes,
+        ..
+    } = task;
     let loaded = shared.read(move |store| {
         let load = |cid: Cid| (cid, store.get_verified(&cid));
         blocks.into_iter().map(load).collect::<Vec<_>>()
