@@ -345,7 +345,7 @@ impl Tail {
             }
             tokio::select! {
                 grown = self.grown.changed() => if grown.is_err() { return Ok(None) },
-                () = shared.shutdown.cancelled() => return Ok(None),
+                () = shared.shutdown.cancelled() => return Err(faults::stopping()),
             }
         }
     }

@@ -20,6 +20,7 @@ use rustle_unixfs::{Block, ImportProfile, Leaf, Progress, Reader, Tree, make_lea
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::exchange::Session;
 use crate::faults;
 use crate::shared::Shared;
 
@@ -177,16 +178,7 @@ async fn pump(
     let mut reader = Reader::with_range(query.cid, query.offset, query.length);
     let mut session = shared.exchange.session();
     loop {
-        let mut missing = Vec::new();
-        for cid in reader.wants(WINDOW_BYTES) {
-            match read_local(shared, cid).await? {
-                Some(bytes) => reader.supply(&cid, bytes).map_err(faults::read)?,
-                None => missing.push(cid),
-            }
-        }
-        if !missing.is_empty() {
-            session.want(missing).await;
-        }
+        ask_ahead(shared, &mut reader, &mut session).await?;
         match reader.poll().map_err(faults::read)? {
             Progress::Bytes(bytes) => {
                 if pieces.send(Ok(bytes)).await.is_err() {
@@ -202,6 +194,27 @@ async fn pump(
                 };
                 reader.supply(&cid, bytes).map_err(faults::read)?;
             }
+        }
+    }
+}
+
+/// Takes from the store what is there and asks peers for the rest, until nothing more is wanted: a node found here names
+/// children that may be here, too.
+async fn ask_ahead(shared: &Shared, reader: &mut Reader, session: &mut Session) -> Result<(), Fault> {
+    loop {
+        let wants = reader.wants(WINDOW_BYTES);
+        if wants.is_empty() {
+            return Ok(());
+        }
+        let mut missing = Vec::new();
+        for cid in wants {
+            match read_local(shared, cid).await? {
+                Some(bytes) => reader.supply(&cid, bytes).map_err(faults::read)?,
+                None => missing.push(cid),
+            }
+        }
+        if !missing.is_empty() {
+            session.want(missing).await;
         }
     }
 }
