@@ -3,7 +3,7 @@
 use rustle_unixfs::{ImportProfile, Importer};
 
 const VECTORS: &str = include_str!("../../../tests/fixtures/unixfs-kubo-vectors.txt");
-/// Vectors above this size are checked by the ignored test.
+/// Vectors above this size are checked in a test of their own, beside the others.
 const QUICK_BYTES_MAX: u64 = 64 << 20;
 
 struct Vector {
@@ -68,7 +68,6 @@ fn small_files_have_the_cid_of_kubo() {
 }
 
 #[test]
-#[ignore = "hashes 3 GiB"]
 fn large_files_have_the_cid_of_kubo() {
     for vector in vectors().filter(|vector| vector.bytes > QUICK_BYTES_MAX) {
         assert_eq!(

@@ -466,7 +466,6 @@ proptest! {
 }
 
 #[test]
-#[ignore = "a measurement"]
 fn a_hundred_thousand_small_blocks() {
     let mut client = connected(3);
     let cids: Vec<Cid> = (0..100_000).map(cid).collect();
