@@ -14,6 +14,7 @@ mod follow;
 mod interface;
 mod invitations;
 mod lifecycle;
+mod load;
 mod networks;
 mod steps;
 
