@@ -27,7 +27,7 @@ use crate::identity::{DataDir, DataDirError};
 use crate::shared::Shared;
 use crate::storage::{self, Storage};
 use crate::sync::{self, PULLS_QUEUED_MAX};
-use crate::{deliveries, join};
+use crate::{deliveries, files, join};
 
 /// Inbound streams of one protocol that wait for their task.
 const STREAMS_QUEUED_MAX: usize = 32;
@@ -238,6 +238,7 @@ fn run_tasks(
     shared.spawn(join::serve(shared.clone(), streams.join));
     shared.spawn(sync::serve(shared.clone(), streams.sync));
     shared.spawn(sync::pull(shared.clone(), pulls_queued));
+    shared.spawn(files::provide_pinned(shared.clone()));
     shared.spawn(exchange::run(shared.clone(), told, streams.bitswap));
     tokio::spawn(core.run(inbox))
 }

@@ -150,7 +150,7 @@ impl Book {
         }
     }
 
-    /// Notes that a dial came to nothing.
+    /// Notes that a dial came to nothing, or a connection to its end. A longer wait that was set before still holds.
     pub(crate) fn on_failed(&mut self, peer: PeerId, now: Uptime, rng: &mut StdRng) {
         let Some(entry) = self.entries.get_mut(&peer) else {
             return;
@@ -161,7 +161,7 @@ impl Book {
             BACK_OFF_MAX
         };
         entry.dialling = false;
-        entry.ready = now + back_off(entry.failures, longest, rng);
+        entry.ready = entry.ready.max(now + back_off(entry.failures, longest, rng));
         entry.failures = entry.failures.saturating_add(1);
     }
 
@@ -290,6 +290,18 @@ mod tests {
         }
         book.on_reached(peer(1), None, Timestamp::from_millis(5));
         assert_eq!(book.candidates(Uptime::ZERO), vec![(peer(1), false)]);
+    }
+
+    #[test]
+    fn the_end_of_a_refused_connection_does_not_shorten_the_wait() {
+        let mut book = Book::default();
+        let mut rng = StdRng::seed_from_u64(3);
+        book.learn(known(1, 0));
+
+        book.on_incompatible(peer(1), Uptime::ZERO);
+        book.on_failed(peer(1), Uptime::ZERO, &mut rng);
+
+        assert_eq!(book.next_ready(Uptime::ZERO), Some(Uptime::ZERO + BACK_OFF_INCOMPATIBLE));
     }
 
     #[test]

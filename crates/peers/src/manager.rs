@@ -126,6 +126,16 @@ impl Manager {
         self.ready_connections(peer).next().is_some()
     }
 
+    /// Who is at the other end of a connection.
+    pub fn peer(&self, connection: ConnectionId) -> Option<PeerId> {
+        self.connections.get(&connection).map(|connection| connection.peer)
+    }
+
+    /// Whether a peer has a connection, handshaken or not.
+    pub fn is_connected(&self, peer: &PeerId) -> bool {
+        self.connections.values().any(|connection| connection.peer == *peer)
+    }
+
     /// How many peers have a handshaken connection.
     pub fn peers_up(&self) -> usize {
         let ready = self
@@ -206,7 +216,7 @@ impl Manager {
         if connection.is_ready() && !self.is_up(&peer) {
             self.outbox.push(Output::Down { peer });
         }
-        if !self.is_known_connected(&peer) {
+        if !self.is_connected(&peer) {
             self.book.on_failed(peer, now.uptime, &mut self.rng);
         }
     }
@@ -310,6 +320,11 @@ impl Machine for Manager {
     type Output = Output;
 
     fn handle(&mut self, now: Now, input: Input) {
+        // What comes often changes nothing about whom to dial; a connection that it ends is told as gone.
+        let is_routine = matches!(
+            input,
+            Input::Activity { .. } | Input::Control { .. } | Input::ControlOpened { .. }
+        );
         match input {
             Input::Connected {
                 connection,
@@ -340,7 +355,9 @@ impl Machine for Manager {
             } => self.on_learned(peer, addresses, wanted),
             Input::Listening { addresses } => self.listening = addresses,
         }
-        self.fill(now);
+        if !is_routine {
+            self.fill(now);
+        }
     }
 
     fn on_deadline(&mut self, now: Now) {

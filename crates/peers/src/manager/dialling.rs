@@ -92,7 +92,7 @@ impl Manager {
             .count();
         let mut room = self.config.peers_low.saturating_sub(self.peers_up() + dialling);
         for (peer, wanted) in self.book.candidates(now.uptime) {
-            if self.is_known_connected(&peer) || peer == self.config.local {
+            if self.is_connected(&peer) || peer == self.config.local {
                 continue;
             }
             if !wanted {
@@ -114,12 +114,6 @@ impl Manager {
             .into_iter()
             .flatten()
             .min();
-    }
-
-    pub(super) fn is_known_connected(&self, peer: &PeerId) -> bool {
-        self.connections
-            .values()
-            .any(|connection| connection.peer == *peer)
     }
 
     /// Answers a request for a connection, if it still waits.
