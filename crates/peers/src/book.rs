@@ -301,7 +301,10 @@ mod tests {
         book.on_incompatible(peer(1), Uptime::ZERO);
         book.on_failed(peer(1), Uptime::ZERO, &mut rng);
 
-        assert_eq!(book.next_ready(Uptime::ZERO), Some(Uptime::ZERO + BACK_OFF_INCOMPATIBLE));
+        assert_eq!(
+            book.next_ready(Uptime::ZERO),
+            Some(Uptime::ZERO + BACK_OFF_INCOMPATIBLE)
+        );
     }
 
     #[test]

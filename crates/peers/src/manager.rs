@@ -128,12 +128,16 @@ impl Manager {
 
     /// Who is at the other end of a connection.
     pub fn peer(&self, connection: ConnectionId) -> Option<PeerId> {
-        self.connections.get(&connection).map(|connection| connection.peer)
+        self.connections
+            .get(&connection)
+            .map(|connection| connection.peer)
     }
 
     /// Whether a peer has a connection, handshaken or not.
     pub fn is_connected(&self, peer: &PeerId) -> bool {
-        self.connections.values().any(|connection| connection.peer == *peer)
+        self.connections
+            .values()
+            .any(|connection| connection.peer == *peer)
     }
 
     /// How many peers have a handshaken connection.
