@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rand::RngExt as _;
 use rustle_chain::Invitation;
 use rustle_types::limits::{CHAINS_MAX, INVITATION_ADDRESSES_MAX, INVITATION_PEERS_MAX};
-use rustle_types::{ChainId, Machine as _, Multiaddr, Now, PeerId};
+use rustle_types::{ChainId, Machine as _, Multiaddr, Now};
 use rustle_wire::Member;
 
 use crate::engine::{Engine, Ticket};
@@ -81,11 +81,7 @@ impl Engine {
         let nonce = self.rng.random();
         let (chain, batch) = rustle_chain::create(&self.signer, name, now.wall, nonce)
             .map_err(|error| AskError::Invalid(error.to_string()))?;
-        let ticket = self.ticket(Ticket::Open {
-            chain,
-            request,
-            members: Vec::new(),
-        });
+        let ticket = self.ticket(Ticket::Open { chain, request });
         self.outbox.push(Output::Commit { ticket, batch });
         Ok(())
     }
@@ -104,7 +100,6 @@ impl Engine {
         if self.chains.contains(&chain) || self.tickets.values().any(opening) {
             return Err(AskError::KnownChain(chain));
         }
-        let peers: Vec<PeerId> = members.iter().map(|member| member.peer).collect();
         let batch = rustle_chain::adopt(genesis, chain, &members, now.wall)
             .map_err(|error| AskError::Invalid(error.to_string()))?;
         for Member { peer, addresses } in members {
@@ -117,11 +112,7 @@ impl Engine {
                 },
             );
         }
-        let ticket = self.ticket(Ticket::Open {
-            chain,
-            request,
-            members: peers,
-        });
+        let ticket = self.ticket(Ticket::Open { chain, request });
         self.outbox.push(Output::Commit { ticket, batch });
         Ok(())
     }

@@ -28,7 +28,7 @@ struct Entry {
     chain: Chain,
     topic: TopicName,
     timer: Option<Uptime>,
-    /// Neighbours that subscribe to the topic, whether or not their handshake is complete.
+    /// Connected peers that subscribe to the topic, whether or not their handshake is complete.
     subscribers: BTreeSet<PeerId>,
     wanted: BTreeSet<PeerId>,
 }
@@ -50,6 +50,13 @@ impl Chains {
             .get(chain)
             .into_iter()
             .flat_map(|entry| entry.subscribers.iter().copied())
+    }
+
+    /// A peer is no longer connected.
+    pub(crate) fn forget_subscriber(&mut self, peer: &PeerId) {
+        for entry in self.open.values_mut() {
+            entry.subscribers.remove(peer);
+        }
     }
 
     /// Takes a chain whose deadline has come.
@@ -97,17 +104,12 @@ impl Engine {
     }
 
     /// A new chain is durable: begin to use it.
-    pub(crate) fn on_chain_written(&mut self, now: Now, id: ChainId, request: u64, members: &[PeerId]) {
+    pub(crate) fn on_chain_written(&mut self, id: ChainId, request: u64) {
         if let Err(error) = self.open_chain(id) {
             self.reply(request, Err(AskError::Invalid(error.to_string())));
             return;
         }
         self.reply(request, Ok(Reply::Chain(id)));
-        for peer in members {
-            if self.peers.is_up(peer) {
-                self.tell_chain(now, id, rustle_chain::Input::PeerJoined { peer: *peer });
-            }
-        }
     }
 
     /// Gives a chain a fact and passes on what it decides.

@@ -1,6 +1,6 @@
 //! The engine: routing between the machines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,9 +9,10 @@ use rand::rngs::StdRng;
 use rustle_chain::Signer;
 use rustle_peers::{KnownPeer, Manager};
 use rustle_store::{Scan, Store, StoreError, Table};
-use rustle_types::{ChainId, Machine, Multiaddr, NetworkName, Now, Outbox, PeerId, Uptime};
+use rustle_types::{ChainId, Machine, Multiaddr, NetworkName, Now, Outbox, PeerId, Timestamp, Uptime};
 
 use crate::chains::Chains;
+use crate::join::Waiting;
 use crate::{AskError, Input, Output};
 
 /// Settings of the engine.
@@ -45,13 +46,9 @@ pub enum OpenError {
 pub(crate) enum Ticket {
     /// A batch of a chain, with the chain's own ticket.
     Chain(ChainId, u64),
-    /// A new chain, with the request that waits for it and the peers to sync from.
-    Open {
-        chain: ChainId,
-        request: u64,
-        members: Vec<PeerId>,
-    },
-    /// A redeemed invitation, with the join request that waits for it. Until it is written, nobody else redeems the same.
+    /// A new chain, with the request that waits for it.
+    Open { chain: ChainId, request: u64 },
+    /// A redeemed invitation, with the join request that waits for it. Until it is written, others with the same wait.
     Join {
         request: u64,
         reply: rustle_wire::JoinReply,
@@ -74,6 +71,8 @@ pub struct Engine {
     /// What the storage has not answered yet. Bounded by the storage: it takes no more than its queue holds.
     pub(crate) tickets: BTreeMap<u64, Ticket>,
     pub(crate) next_ticket: u64,
+    /// Joiners that wait until another with the same invitation is written; at most `JOINS_WAITING_MAX`.
+    pub(crate) joins: VecDeque<Waiting>,
     pub(crate) outbox: Outbox<Output>,
 }
 
@@ -109,6 +108,7 @@ impl Engine {
             listening: Vec::new(),
             tickets: BTreeMap::new(),
             next_ticket: 1,
+            joins: VecDeque::new(),
             outbox: Outbox::default(),
         };
         engine.open_chains()?;
@@ -122,15 +122,14 @@ impl Engine {
                 chain,
                 error: Box::new(error),
             })?;
-            for member in record.members {
-                let rustle_wire::Member { peer, addresses } = member;
-                let learned = rustle_peers::Input::Learned {
-                    peer,
-                    addresses,
+            // Restored, not told as news: the first deadline dials them all, and nothing is written again.
+            self.peers
+                .restore(record.members.into_iter().map(|member| KnownPeer {
+                    peer: member.peer,
+                    addresses: member.addresses,
+                    seen: Timestamp::default(),
                     wanted: true,
-                };
-                self.peers.handle(Now::default(), learned);
-            }
+                }));
         }
         Ok(())
     }
@@ -161,14 +160,15 @@ impl Engine {
             Some(Ticket::Chain(chain, ticket)) => {
                 self.tell_chain(now, chain, rustle_chain::Input::Committed { ticket });
             }
-            Some(Ticket::Open {
-                chain,
+            Some(Ticket::Open { chain, request }) => self.on_chain_written(chain, request),
+            Some(Ticket::Join {
                 request,
-                members,
+                reply,
+                capability,
             }) => {
-                self.on_chain_written(now, chain, request, &members);
+                self.outbox.push(Output::Join { request, reply });
+                self.retry_joins(now, &capability);
             }
-            Some(Ticket::Join { request, reply, .. }) => self.outbox.push(Output::Join { request, reply }),
             Some(Ticket::Invite { request, text }) => self.reply(request, Ok(crate::Reply::Invitation(text))),
             None => {}
         }
@@ -182,11 +182,27 @@ impl Engine {
             Some(Ticket::Open { request, .. } | Ticket::Invite { request, .. }) => {
                 self.reply(request, Err(AskError::Store(error)));
             }
-            Some(Ticket::Join { request, .. }) => {
+            Some(Ticket::Join {
+                request, capability, ..
+            }) => {
                 let reply = rustle_wire::JoinReply::Refused(rustle_wire::JoinRefusal::Busy);
                 self.outbox.push(Output::Join { request, reply });
+                self.retry_joins(now, &capability);
             }
             None => {}
+        }
+    }
+
+    fn on_peers(&mut self, now: Now, input: rustle_peers::Input) {
+        let lost = match &input {
+            rustle_peers::Input::Disconnected { connection } => self.peers.peer(*connection),
+            _ => None,
+        };
+        self.peers.handle(now, input);
+        if let Some(peer) = lost.filter(|peer| !self.peers.is_connected(peer)) {
+            // First the chains hear that it is down, and then its subscriptions go: it tells them anew when it comes back.
+            self.drain_peers(now);
+            self.chains.forget_subscriber(&peer);
         }
     }
 
@@ -233,7 +249,7 @@ impl Machine for Engine {
                 if let rustle_peers::Input::Listening { addresses } = &input {
                     self.listening.clone_from(addresses);
                 }
-                self.peers.handle(now, input);
+                self.on_peers(now, input);
             }
             Input::Subscribed { peer, topic } => self.on_subscribed(now, peer, &topic),
             Input::Unsubscribed { peer, topic } => self.on_unsubscribed(now, peer, &topic),
@@ -253,7 +269,7 @@ impl Machine for Engine {
             }
             Input::Committed { ticket } => self.on_committed(now, ticket),
             Input::CommitFailed { ticket, error } => self.on_commit_failed(now, ticket, error),
-            Input::Join { request, from, join } => self.on_join(now, request, from, &join),
+            Input::Join { request, from, join } => self.on_join(now, request, from, join),
             Input::Request { request, ask } => self.on_ask(now, request, ask),
         }
         self.drain_peers(now);

@@ -188,7 +188,7 @@ pub enum AskError {
 pub enum Output {
     /// Something about connections: `Dial`, `Send`, `Close` or `Admit`.
     Peers(rustle_peers::Output),
-    /// Hear a topic.
+    /// Hear a topic. Neighbours that subscribe to it already are told by `Input::Subscribed`, as are those that come to.
     Subscribe(TopicName),
     /// Say something on a topic.
     Publish {
