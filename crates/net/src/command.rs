@@ -50,7 +50,12 @@ pub enum Command {
         /// Whether to keep it.
         keep: bool,
     },
-    /// Take part in a topic.
+    /// Tell how long nothing has gone over a connection. Answered by `Event::Activity`.
+    Probe {
+        /// Which connection.
+        connection: ConnectionId,
+    },
+    /// Take part in a topic. `Event::Subscribed` tells of neighbours that do so already.
     Subscribe {
         /// Which.
         topic: TopicName,

@@ -36,6 +36,11 @@ impl Task {
             Command::Keep { connection, keep } => {
                 self.order(connection, Order::Keep(keep));
             }
+            Command::Probe { connection } => {
+                if let Some(idle) = self.swarm.behaviour().streams.idle(connection) {
+                    self.outbox.push_back(Event::Activity { connection, idle });
+                }
+            }
             Command::Subscribe { topic } => self.subscribe(&topic),
             Command::Unsubscribe { topic } => {
                 self.swarm
@@ -118,9 +123,21 @@ impl Task {
     }
 
     fn subscribe(&mut self, topic: &TopicName) {
-        let topic = IdentTopic::new(topic.as_str());
-        if let Err(error) = self.swarm.behaviour_mut().gossipsub.subscribe(&topic) {
-            tracing::warn!(%topic, %error, "cannot subscribe");
+        let wanted = IdentTopic::new(topic.as_str());
+        let gossipsub = &mut self.swarm.behaviour_mut().gossipsub;
+        if let Err(error) = gossipsub.subscribe(&wanted) {
+            tracing::warn!(topic = topic.as_str(), %error, "cannot subscribe");
+            return;
+        }
+        // Whoever came to the topic before us was told at a time when nobody here wanted to know.
+        let hash = wanted.hash();
+        let earlier = gossipsub
+            .all_peers()
+            .filter(|(_, topics)| topics.contains(&&hash));
+        let earlier: Vec<PeerId> = earlier.map(|(peer, _)| *peer).collect();
+        for peer in earlier {
+            let topic = topic.clone();
+            self.outbox.push_back(Event::Subscribed { peer, topic });
         }
     }
 

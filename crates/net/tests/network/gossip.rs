@@ -78,6 +78,20 @@ async fn a_message_passes_a_node_that_accepts_it_and_no_other_does() {
 }
 
 #[tokio::test]
+async fn whoever_subscribed_before_is_told_again_to_a_newcomer() {
+    let mut a = Peer::start(config(TCP)).await;
+    let mut b = Peer::start(config(TCP)).await;
+    a.connect(&mut b).await;
+    a.send(Command::Subscribe { topic: topic() }).await;
+    subscribed(&mut b, a.id()).await;
+
+    b.send(Command::Subscribe { topic: topic() }).await;
+
+    subscribed(&mut b, a.id()).await;
+    subscribed(&mut a, b.id()).await;
+}
+
+#[tokio::test]
 async fn leaving_a_topic_is_told() {
     let mut a = Peer::start(config(TCP)).await;
     let mut b = Peer::start(config(TCP)).await;
