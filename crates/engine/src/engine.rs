@@ -211,7 +211,11 @@ impl Engine {
         use rustle_peers::Output as Out;
         while let Some(output) = self.peers.poll_output() {
             match output {
-                Out::Dial { .. } | Out::Send { .. } | Out::Close { .. } | Out::Admit { .. } => {
+                Out::Dial { .. }
+                | Out::Send { .. }
+                | Out::Probe { .. }
+                | Out::Close { .. }
+                | Out::Admit { .. } => {
                     self.outbox.push(Output::Peers(output));
                 }
                 Out::Up { peer, .. } => {

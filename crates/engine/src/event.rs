@@ -186,7 +186,7 @@ pub enum AskError {
 /// Decisions.
 #[derive(Debug)]
 pub enum Output {
-    /// Something about connections: `Dial`, `Send`, `Close` or `Admit`.
+    /// Something about connections: `Dial`, `Send`, `Probe`, `Close` or `Admit`.
     Peers(rustle_peers::Output),
     /// Hear a topic. Neighbours that subscribe to it already are told by `Input::Subscribed`, as are those that come to.
     Subscribe(TopicName),

@@ -1,5 +1,7 @@
 //! What happened on the network?
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use rustle_types::{ConnectionId, Direction, Multiaddr, PeerId, TopicName};
 use rustle_wire::{Control, WireError, frame::FrameError};
@@ -75,6 +77,13 @@ pub enum Event {
         connection: ConnectionId,
         /// Why.
         error: ControlError,
+    },
+    /// The answer to a `Command::Probe`.
+    Activity {
+        /// Which connection.
+        connection: ConnectionId,
+        /// For so long no stream of it has carried a byte, in either direction.
+        idle: Duration,
     },
     /// A peer told what it is.
     Identified {

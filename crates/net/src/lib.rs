@@ -38,6 +38,7 @@
 //! # }
 //! ```
 
+mod activity;
 mod behaviour;
 mod command;
 mod commands;

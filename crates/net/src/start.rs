@@ -5,13 +5,16 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use libp2p::core::transport::TransportError;
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::{Boxed, TransportError};
+use libp2p::core::upgrade;
 use libp2p::multiaddr::Protocol;
-use libp2p::{Swarm, SwarmBuilder, dns, noise, swarm, tcp, yamux};
-use rustle_types::Multiaddr;
+use libp2p::{Swarm, Transport as _, dns, noise, quic, swarm, tcp, yamux};
+use rustle_types::{Multiaddr, PeerId};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::activity::Registry;
 use crate::behaviour::{Behaviour, dht_protocol};
 use crate::config::{
     COMMANDS_QUEUED_MAX, EVENTS_QUEUED_MAX, IDLE_TIMEOUT, STREAMS_PER_CONNECTION_MAX, STREAMS_WAITING_MAX,
@@ -75,10 +78,12 @@ pub fn spawn(config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHandle<(
         RouteError::BadName(name) => StartError::BadProtocol(name),
         RouteError::Twice(name) => StartError::ProtocolTwice(name),
     })?;
-    let streams = Streams::new(Arc::new(routes));
+    let activity = Registry::default();
+    let streams = Streams::new(Arc::new(routes), activity.clone());
     let behaviour = Behaviour::new(&identity, &network, agent, limits, dht_server, streams)
         .map_err(StartError::Transport)?;
-    let mut swarm = build(&identity, behaviour).map_err(|error| StartError::Transport(error.to_string()))?;
+    let mut swarm =
+        build(&identity, behaviour, activity).map_err(|error| StartError::Transport(error.to_string()))?;
     for address in &listen {
         refuse_taken_port(address)?;
     }
@@ -105,38 +110,48 @@ pub fn spawn(config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHandle<(
     Ok((net, events_receiver, tokio::spawn(task.run())))
 }
 
-fn build(identity: &Identity, behaviour: Behaviour) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
-    let transports = || -> Result<_, noise::Error> {
-        let mut muxer = yamux::Config::default();
-        muxer.set_max_num_streams(STREAMS_PER_CONNECTION_MAX);
-        let builder = SwarmBuilder::with_existing_identity(identity.keypair().clone())
-            .with_tokio()
-            .with_tcp(
-                tcp::Config::default().nodelay(true).listen_backlog(TCP_BACKLOG),
-                noise::Config::new,
-                move || muxer.clone(),
-            )?
-            .with_quic_config(|mut quic| {
-                quic.max_connection_data = QUIC_CONNECTION_BYTES_MAX;
-                quic
-            });
-        Ok(builder)
-    };
-    match transports()?.with_dns() {
-        Ok(builder) => Ok(builder
-            .with_behaviour(|_| behaviour)?
-            .with_swarm_config(swarm_config)
-            .build()),
+/// What the swarm gets from the transports: who is there, and the streams.
+type Connections = Boxed<(PeerId, StreamMuxerBox)>;
+
+fn build(
+    identity: &Identity,
+    behaviour: Behaviour,
+    activity: Registry,
+) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
+    let transports = match dns::tokio::Transport::system(connections(identity)?) {
+        Ok(named) => named.boxed(),
         Err(error) => {
             // A machine without a resolver can still talk with addresses in numbers.
             tracing::warn!(%error, "no DNS resolver is configured; /dns addresses will not be reached");
-            Ok(transports()?
-                .with_dns_config(dns::ResolverConfig::default(), dns::ResolverOpts::default())
-                .with_behaviour(|_| behaviour)?
-                .with_swarm_config(swarm_config)
-                .build())
+            let (servers, options) = (dns::ResolverConfig::default(), dns::ResolverOpts::default());
+            dns::tokio::Transport::custom(connections(identity)?, servers, options).boxed()
         }
-    }
+    };
+    // Outermost, so that the address is the one that the swarm knows, a name where a name was dialled.
+    let watched = transports
+        .map(move |(peer, muxer), point| (peer, StreamMuxerBox::new(activity.watch(peer, muxer, &point))));
+    let config = swarm_config(swarm::Config::with_tokio_executor());
+    Ok(Swarm::new(watched.boxed(), behaviour, identity.peer_id(), config))
+}
+
+/// TCP with Noise and Yamux, and QUIC.
+fn connections(identity: &Identity) -> Result<Connections, noise::Error> {
+    let mut muxer = yamux::Config::default();
+    muxer.set_max_num_streams(STREAMS_PER_CONNECTION_MAX);
+    let tcp_config = tcp::Config::default().nodelay(true).listen_backlog(TCP_BACKLOG);
+    let tcp = tcp::tokio::Transport::new(tcp_config)
+        .upgrade(upgrade::Version::V1Lazy)
+        .authenticate(noise::Config::new(identity.keypair())?)
+        .multiplex(muxer)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let mut quic_config = quic::Config::new(identity.keypair());
+    quic_config.max_connection_data = QUIC_CONNECTION_BYTES_MAX;
+    let quic =
+        quic::tokio::Transport::new(quic_config).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    Ok(tcp
+        .or_transport(quic)
+        .map(|either, _| either.into_inner())
+        .boxed())
 }
 
 fn swarm_config(config: swarm::Config) -> swarm::Config {

@@ -327,6 +327,7 @@ fn translate(event: Event) -> Option<Input> {
         Event::Control { connection, message } => In::Control { connection, message },
         Event::ControlUnsupported { connection } => In::ControlUnsupported { connection },
         Event::ControlBroken { connection, .. } => In::ControlBroken { connection },
+        Event::Activity { connection, idle } => In::Activity { connection, idle },
         Event::PeerFound { peer, addresses, .. } => In::Learned {
             peer,
             addresses,
@@ -384,6 +385,7 @@ fn peer_of(event: &Event) -> Option<PeerId> {
         | Event::Control { .. }
         | Event::ControlUnsupported { .. }
         | Event::ControlBroken { .. }
+        | Event::Activity { .. }
         | Event::Providers { .. } => None,
     }
 }
@@ -413,6 +415,7 @@ fn peer_command(output: rustle_peers::Output) -> Option<Command> {
             let message = rustle_wire::Control::Disconnect(goodbye);
             Some(Command::CloseAfter { connection, message })
         }
+        Out::Probe { connection } => Some(Command::Probe { connection }),
         Out::Admit { connection } => Some(Command::Admit { connection }),
         Out::Up { .. }
         | Out::Down { .. }

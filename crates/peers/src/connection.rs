@@ -32,6 +32,8 @@ pub(crate) enum Phase {
 pub(crate) enum Due {
     /// Nothing yet.
     Nothing,
+    /// The question whether really nothing went over the connection.
+    Probe,
     /// A ping with a fresh nonce.
     Ping,
     /// The end: no right answer to the last of its pings.
@@ -49,7 +51,10 @@ pub(crate) struct Connection {
     pub(crate) phase: Phase,
     pub(crate) since: Uptime,
     pub(crate) round_trip: Option<Duration>,
+    /// When something went over the connection, as far as we know.
     active: Uptime,
+    /// Whether the network has been asked, and has not answered yet.
+    probing: bool,
     ping: Option<Ping>,
 }
 
@@ -83,12 +88,27 @@ impl Connection {
             since: now,
             round_trip: None,
             active: now,
+            probing: false,
             ping: None,
         }
     }
 
     pub(crate) fn on_activity(&mut self, now: Uptime) {
         self.active = self.active.max(now);
+    }
+
+    /// Notes that the network is being asked.
+    pub(crate) fn on_probe_sent(&mut self) {
+        self.probing = true;
+    }
+
+    /// Takes the answer of the network; whether the connection was silent for so long that it must be pinged.
+    pub(crate) fn on_idle(&mut self, now: Uptime, idle: Duration, config: &Config) -> bool {
+        let was_probing = std::mem::take(&mut self.probing);
+        let active = now.since_start().saturating_sub(idle);
+        self.on_activity(Uptime::from_duration(active));
+        let silent = self.active + config.ping_idle <= now;
+        was_probing && silent && self.is_ready() && self.ping.is_none()
     }
 
     /// Takes the answer to a ping; whether it was the right one.
@@ -120,7 +140,8 @@ impl Connection {
         }
         match (&self.phase, &self.ping) {
             (Phase::Ready(_), Some(ping)) if config.ping_tries <= ping.tries => Due::Dead,
-            (Phase::Ready(_), _) => Due::Ping,
+            (Phase::Ready(_), Some(_)) => Due::Ping,
+            (Phase::Ready(_), None) => Due::Probe,
             (Phase::Opening | Phase::AwaitAck | Phase::AwaitHello, _) => Due::Late,
             (Phase::Foreign | Phase::Closing, _) => Due::Nothing,
         }
@@ -133,6 +154,7 @@ impl Connection {
                 Some(self.since + config.handshake_timeout)
             }
             (Phase::Ready(_), Some(ping)) => Some(ping.sent + config.ping_timeout),
+            (Phase::Ready(_), None) if self.probing => None,
             (Phase::Ready(_), None) => Some(self.active + config.ping_idle),
             (Phase::Foreign | Phase::Closing, _) => None,
         }

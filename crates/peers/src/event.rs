@@ -1,5 +1,7 @@
 //! What the peer manager is told, and what it decides.
 
+use std::time::Duration;
+
 use rustle_store::Batch;
 use rustle_types::{ConnectionId, Direction, Multiaddr, NetworkName, PeerId};
 use rustle_wire::{Control, Disconnect, DisconnectReason, Hello, Versions};
@@ -42,10 +44,12 @@ pub enum Input {
         /// The connection.
         connection: ConnectionId,
     },
-    /// Bytes went over the connection, in either direction.
+    /// The answer to `Output::Probe`.
     Activity {
         /// The connection.
         connection: ConnectionId,
+        /// For so long nothing went over it, in either direction, on any stream.
+        idle: Duration,
     },
     /// The connection is gone.
     Disconnected {
@@ -100,6 +104,11 @@ pub enum Output {
         connection: ConnectionId,
         /// The message.
         message: Control,
+    },
+    /// Find out how long nothing went over the connection; answer with `Input::Activity`.
+    Probe {
+        /// The connection.
+        connection: ConnectionId,
     },
     /// Close the connection, after this goodbye where there is one.
     Close {

@@ -4,6 +4,7 @@ mod dialling;
 mod greeting;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -17,9 +18,9 @@ use crate::{Config, ConnectError, Input, KnownPeer, Output, PeerView};
 /// Requests for a connection that may wait at once.
 pub const CONNECTS_MAX: usize = 64;
 /// How long the answer to such a request may take; dial and handshake have deadlines of their own below it.
-const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(25);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(25);
 /// Longest back-off of a boot address.
-const BOOT_BACK_OFF_MAX: std::time::Duration = std::time::Duration::from_secs(60);
+const BOOT_BACK_OFF_MAX: Duration = Duration::from_secs(60);
 
 /// Decides about all peers of a node.
 #[derive(Debug)]
@@ -276,21 +277,39 @@ impl Manager {
         }
     }
 
+    fn on_idle(&mut self, now: Uptime, id: ConnectionId, idle: Duration) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        if connection.on_idle(now, idle, &self.config) {
+            self.ping(now, id);
+        }
+        self.arm(id);
+    }
+
+    fn ping(&mut self, now: Uptime, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            let nonce = self.rng.random();
+            connection.on_ping_sent(now, nonce);
+            let message = Control::PingRequest { nonce };
+            self.outbox.push(Output::Send {
+                connection: id,
+                message,
+            });
+        }
+    }
+
     fn on_due(&mut self, now: Uptime, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
         match connection.due(now, &self.config) {
             Due::Nothing => {}
-            Due::Ping => {
-                let nonce = self.rng.random();
-                connection.on_ping_sent(now, nonce);
-                let message = Control::PingRequest { nonce };
-                self.outbox.push(Output::Send {
-                    connection: id,
-                    message,
-                });
+            Due::Probe => {
+                connection.on_probe_sent();
+                self.outbox.push(Output::Probe { connection: id });
             }
+            Due::Ping => self.ping(now, id),
             Due::Dead => self.close(id, Some(Disconnect::because(DisconnectReason::Timeout))),
             Due::Late => {
                 self.answer_for(id, |_| Err(ConnectError::Timeout));
@@ -344,11 +363,7 @@ impl Machine for Manager {
             Input::ControlUnsupported { connection } => self.on_unsupported(now, connection),
             Input::Control { connection, message } => self.on_control(now, connection, message),
             Input::ControlBroken { connection } => self.on_control_broken(connection),
-            Input::Activity { connection } => {
-                if let Some(connection) = self.connections.get_mut(&connection) {
-                    connection.on_activity(now.uptime);
-                }
-            }
+            Input::Activity { connection, idle } => self.on_idle(now.uptime, connection, idle),
             Input::Disconnected { connection } => self.on_disconnected(now, connection),
             Input::DialFailed { request, error } => self.on_dial_failed(now, request, error),
             Input::Connect { request, address } => self.on_connect(now, request, address),

@@ -74,6 +74,21 @@ fn greeted(config: Config) -> (Manager, Manager) {
     (alice, bob)
 }
 
+/// Lets time pass; asked about connection 1, the network says that it was silent for so long.
+fn silence(manager: &mut Manager, millis: u64, idle: Duration) -> Vec<Output> {
+    manager.on_deadline(at(millis));
+    let mut outputs = drain(manager);
+    let connection = ConnectionId(1);
+    if outputs
+        .iter()
+        .any(|output| matches!(output, Output::Probe { .. }))
+    {
+        manager.handle(at(millis), Input::Activity { connection, idle });
+        outputs.extend(drain(manager));
+    }
+    outputs
+}
+
 fn sent(outputs: &[Output]) -> Vec<&Control> {
     let messages = outputs.iter().filter_map(|output| match output {
         Output::Send { message, .. } => Some(message),
@@ -274,28 +289,54 @@ fn a_handshake_that_does_not_come_closes_after_five_seconds() {
 fn a_ping_goes_out_only_after_a_minute_of_silence() {
     for (millis, pings) in [(59_900, 0), (60_000, 1), (60_100, 1)] {
         let (mut alice, _) = greeted(config(ALICE));
-        alice.on_deadline(at(millis));
-        assert_eq!(sent(&drain(&mut alice)).len(), pings, "at {millis} ms");
+        let idle = Duration::from_millis(millis);
+        assert_eq!(
+            sent(&silence(&mut alice, millis, idle)).len(),
+            pings,
+            "at {millis} ms"
+        );
     }
     let (mut alice, _) = greeted(config(ALICE));
+    let outputs = silence(&mut alice, 60_000, Duration::from_secs(1));
+    assert!(
+        sent(&outputs).is_empty(),
+        "activity of any stream suppresses the ping"
+    );
+    assert_eq!(alice.next_deadline(), Some(Uptime::from_millis(119_000)));
+
+    alice.on_deadline(at(119_000));
+    assert!(matches!(drain(&mut alice)[..], [Output::Probe { .. }]));
+    assert_eq!(alice.next_deadline(), None, "the network is asked once");
+    let connection = ConnectionId(1);
+    let unasked = Input::Activity {
+        connection: ConnectionId(9),
+        idle: Duration::MAX,
+    };
+    alice.handle(at(119_001), unasked);
     alice.handle(
-        at(59_000),
+        at(119_002),
         Input::Activity {
-            connection: ConnectionId(1),
+            connection,
+            idle: Duration::MAX,
         },
     );
-    alice.on_deadline(at(60_000));
-    assert!(drain(&mut alice).is_empty(), "activity suppresses the ping");
-    assert_eq!(alice.next_deadline(), Some(Uptime::from_millis(119_000)));
+    assert_eq!(sent(&drain(&mut alice)).len(), 1);
+    alice.handle(
+        at(119_003),
+        Input::Activity {
+            connection,
+            idle: Duration::MAX,
+        },
+    );
+    assert!(drain(&mut alice).is_empty(), "one ping at a time");
 }
 
 #[test]
 fn only_the_right_nonce_keeps_a_silent_connection() {
     let (mut alice, _) = greeted(config(ALICE));
-    for (millis, pings) in [(60_000, 1), (70_000, 1), (80_000, 1)] {
-        alice.on_deadline(at(millis));
-        let outputs = drain(&mut alice);
-        assert_eq!(sent(&outputs).len(), pings);
+    for millis in [60_000, 70_000, 80_000] {
+        let outputs = silence(&mut alice, millis, Duration::from_millis(millis));
+        assert_eq!(sent(&outputs).len(), 1);
         let Control::PingRequest { nonce } = *sent(&outputs)[0] else {
             panic!()
         };
@@ -312,8 +353,8 @@ fn only_the_right_nonce_keeps_a_silent_connection() {
     assert_eq!(closed(&drain(&mut alice)), Some(Some(DisconnectReason::Timeout)));
 
     let (mut alice, _) = greeted(config(ALICE));
-    alice.on_deadline(at(60_000));
-    let Control::PingRequest { nonce } = *sent(&drain(&mut alice))[0] else {
+    let outputs = silence(&mut alice, 60_000, Duration::from_secs(60));
+    let Control::PingRequest { nonce } = *sent(&outputs)[0] else {
         panic!()
     };
     let message = Control::PingResponse { nonce };
@@ -328,8 +369,8 @@ fn only_the_right_nonce_keeps_a_silent_connection() {
         alice.views().next().unwrap().round_trip,
         Some(Duration::from_millis(40))
     );
-    alice.on_deadline(at(90_000));
-    assert_eq!(closed(&drain(&mut alice)), None);
+    let outputs = silence(&mut alice, 120_040, Duration::from_secs(1));
+    assert_eq!(closed(&outputs), None);
 }
 
 #[test]
@@ -546,6 +587,10 @@ fn any_input() -> impl Strategy<Value = Input> {
         connection
             .clone()
             .prop_map(|connection| Input::Disconnected { connection }),
+        (connection.clone(), 0u64..100).prop_map(|(connection, seconds)| Input::Activity {
+            connection,
+            idle: Duration::from_secs(seconds),
+        }),
         (connection.clone(), any::<u64>()).prop_map(|(connection, nonce)| Input::Control {
             connection,
             message: Control::PingResponse { nonce }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use super::handler::{Handler, OpenRequest, Order};
 use super::routes::{Routes, Shared};
 use super::{ControlEvent, StreamsEvent};
+use crate::activity::{Activity, Registry};
 use crate::config::{CONTROL_MESSAGES_QUEUED_MAX, STREAM_REQUESTS_QUEUED_MAX};
 
 /// All connections, by the ids that the rest of the node knows them by.
@@ -24,6 +26,7 @@ use crate::config::{CONTROL_MESSAGES_QUEUED_MAX, STREAM_REQUESTS_QUEUED_MAX};
 /// Holds one entry per connection, so the connection limits bound it.
 pub(crate) struct Streams {
     routes: Arc<Routes>,
+    activity: Registry,
     connections: HashMap<ConnectionId, Connection>,
     ids: HashMap<swarm::ConnectionId, ConnectionId>,
     peers: HashMap<PeerId, Vec<ConnectionId>>,
@@ -37,6 +40,7 @@ struct Connection {
     shared: Arc<Shared>,
     orders: mpsc::Sender<Order>,
     requests: mpsc::Sender<OpenRequest>,
+    activity: Option<Arc<Activity>>,
     stalled: bool,
 }
 
@@ -54,9 +58,10 @@ pub(crate) enum Sent {
 // === impl Streams ===
 
 impl Streams {
-    pub(crate) fn new(routes: Arc<Routes>) -> Self {
+    pub(crate) fn new(routes: Arc<Routes>, activity: Registry) -> Self {
         Self {
             routes,
+            activity,
             connections: HashMap::new(),
             ids: HashMap::new(),
             peers: HashMap::new(),
@@ -83,6 +88,13 @@ impl Streams {
         if let Some(connection) = self.connections.get(&connection) {
             connection.shared.admitted.send_replace(true);
         }
+    }
+
+    /// How long nothing has gone over a connection, in either direction.
+    pub(crate) fn idle(&self, connection: ConnectionId) -> Option<Duration> {
+        let activity = self.connections.get(&connection)?.activity.as_ref();
+        // Of a connection without notes nothing is known, so that it has to prove itself.
+        Some(activity.map_or(Duration::MAX, |activity| activity.idle()))
     }
 
     /// Passes an order on to a connection.
@@ -123,7 +135,13 @@ impl Streams {
         Some(id)
     }
 
-    fn connect(&mut self, swarm_id: swarm::ConnectionId, peer: PeerId, direction: Direction) -> Handler {
+    fn connect(
+        &mut self,
+        swarm_id: swarm::ConnectionId,
+        peer: PeerId,
+        direction: Direction,
+        address: &Multiaddr,
+    ) -> Handler {
         self.last_id += 1;
         let id = ConnectionId(self.last_id);
         let shared = Arc::new(Shared {
@@ -139,6 +157,7 @@ impl Streams {
             shared: Arc::clone(&shared),
             orders,
             requests,
+            activity: self.activity.claim(peer, address),
             stalled: false,
         };
         self.connections.insert(id, connection);
@@ -161,20 +180,20 @@ impl NetworkBehaviour for Streams {
         swarm_id: swarm::ConnectionId,
         peer: PeerId,
         _local: &Multiaddr,
-        _remote: &Multiaddr,
+        remote: &Multiaddr,
     ) -> Result<Handler, ConnectionDenied> {
-        Ok(self.connect(swarm_id, peer, Direction::Inbound))
+        Ok(self.connect(swarm_id, peer, Direction::Inbound, remote))
     }
 
     fn handle_established_outbound_connection(
         &mut self,
         swarm_id: swarm::ConnectionId,
         peer: PeerId,
-        _address: &Multiaddr,
+        address: &Multiaddr,
         _role: Endpoint,
         _port: PortUse,
     ) -> Result<Handler, ConnectionDenied> {
-        Ok(self.connect(swarm_id, peer, Direction::Outbound))
+        Ok(self.connect(swarm_id, peer, Direction::Outbound, address))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {

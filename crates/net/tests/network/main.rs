@@ -4,6 +4,7 @@
     reason = "a failed step of a test is its failure, also in what several tests share"
 )]
 
+mod activity;
 mod control;
 mod dht;
 mod dialing;
