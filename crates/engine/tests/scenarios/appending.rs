@@ -3,27 +3,14 @@
 use std::time::Duration;
 
 use rustle_engine::{AskError, Reply};
-use rustle_types::ChainId;
 
 use crate::world::World;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Nodes that all have one chain.
-fn members(seed: u64, count: usize) -> (World, ChainId) {
-    let mut world = World::with_nodes(seed, count);
-    let chain = world.create(0, "notes");
-    let text = world.invite(0, chain, None, None);
-    for joiner in 1..count {
-        world.join(joiner, &text).unwrap();
-    }
-    (world, chain)
-}
-
 #[test]
 fn an_append_is_acknowledged_and_told_only_after_its_commit() {
-    let (mut world, chain) = members(1, 2);
-    world.run(Duration::from_secs(1));
+    let (mut world, chain) = World::with_members(1, 2);
     world.nodes[0].disk.delay = Duration::from_millis(500);
 
     let request = world.append(0, chain, "slow".into());
@@ -43,7 +30,7 @@ fn an_append_is_acknowledged_and_told_only_after_its_commit() {
 
 #[test]
 fn a_crash_before_the_commit_loses_only_what_was_not_acknowledged() {
-    let (mut world, chain) = members(2, 2);
+    let (mut world, chain) = World::with_members(2, 2);
     for n in 0..10 {
         world.append(1, chain, format!("before {n}"));
     }
@@ -76,8 +63,7 @@ fn a_crash_before_the_commit_loses_only_what_was_not_acknowledged() {
 
 #[test]
 fn after_a_failed_write_nothing_is_acknowledged_until_a_restart() {
-    let (mut world, chain) = members(3, 2);
-    world.run(Duration::from_secs(1));
+    let (mut world, chain) = World::with_members(3, 2);
     world.nodes[1].disk.is_broken = true;
 
     let lost = world.append(1, chain, "lost".into());

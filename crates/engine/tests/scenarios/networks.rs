@@ -75,6 +75,22 @@ fn a_node_of_another_network_is_not_dialled_again_soon() {
 #[test]
 fn a_peer_that_vanishes_without_a_word_is_noticed_by_its_silence_and_met_again() {
     let mut world = World::with_nodes(3, 2);
+    world.connect(0, 1).unwrap();
+
+    world.silence(0, 1);
+    world.run(Duration::from_secs(59));
+    assert!(world.nodes.iter().all(|node| node.up.len() == 1));
+    world.run(Duration::from_secs(40));
+    assert!(world.nodes.iter().all(|node| node.up.is_empty()));
+
+    world.heal();
+    world.run(2 * MINUTE);
+    assert!(world.nodes.iter().all(|node| node.up.len() == 1));
+}
+
+#[test]
+fn what_was_said_into_a_silence_is_made_good() {
+    let mut world = World::with_nodes(7, 2);
     let chain = world.create(0, "notes");
     let text = world.invite(0, chain, None, None);
     world.join(1, &text).unwrap();
@@ -82,10 +98,8 @@ fn a_peer_that_vanishes_without_a_word_is_noticed_by_its_silence_and_met_again()
 
     world.silence(0, 1);
     world.append(0, chain, "unheard".into());
-    world.run(Duration::from_secs(60));
-    assert!(!world.nodes[1].up.is_empty());
-    world.run(Duration::from_secs(40));
-    assert!(world.nodes.iter().all(|node| node.up.is_empty()));
+    world.run(2 * MINUTE);
+    assert_eq!(world.nodes[1].blocks(&chain), 1);
 
     world.heal();
     assert!(world.converge(&[0, 1], chain, 2 * MINUTE));
@@ -101,6 +115,22 @@ fn an_idle_connection_is_kept_by_pings() {
 
     assert!(world.nodes.iter().all(|node| node.up.len() == 1));
     assert_eq!(world.dials(), 1);
+    assert!((30..=60).contains(&world.pings()), "{} pings", world.pings());
+}
+
+#[test]
+fn a_connection_that_carries_blocks_is_not_pinged() {
+    let mut world = World::with_nodes(6, 2);
+    let chain = world.create(0, "notes");
+    let text = world.invite(0, chain, None, None);
+    world.join(1, &text).unwrap();
+
+    for n in 0..60 {
+        world.append(0, chain, n.to_string());
+        world.run(Duration::from_secs(30));
+    }
+
+    assert_eq!(world.pings(), 0);
 }
 
 #[test]

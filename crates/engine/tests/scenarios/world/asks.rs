@@ -201,6 +201,18 @@ impl World {
         }
     }
 
+    /// A world of nodes that all have a chain, which the first one has founded.
+    pub(crate) fn with_members(seed: u64, count: usize) -> (Self, ChainId) {
+        let mut world = Self::with_nodes(seed, count);
+        let chain = world.create(0, "notes");
+        let text = world.invite(0, chain, None, None);
+        for joiner in 1..count {
+            assert_eq!(world.join(joiner, &text), Ok(chain));
+        }
+        world.run(Duration::from_secs(1));
+        (world, chain)
+    }
+
     // --- what holds in the end
 
     /// Runs until all `nodes` have the same blocks; whether they came to.

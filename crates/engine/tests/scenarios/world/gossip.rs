@@ -110,7 +110,8 @@ impl World {
         );
     }
 
-    pub(super) fn publish(&mut self, node: Index, topic: TopicName, payload: Bytes) {
+    /// Says something on a topic; engines say what is true, a test may say anything.
+    pub(crate) fn publish(&mut self, node: Index, topic: TopicName, payload: Bytes) {
         let gossip = Gossip {
             id: self.number(),
             topic,
@@ -133,6 +134,7 @@ impl World {
             if Some(to) == but || self.is_lost(&gossip.payload) {
                 continue;
             }
+            self.moved(node, to);
             let wait = self.weather.latency + self.jitter();
             let heard = GossipEvent::Heard {
                 from: node,
@@ -183,6 +185,9 @@ impl World {
     }
 
     fn on_heard(&mut self, from: Index, to: Index, gossip: Gossip) {
+        if self.passes(from, to) {
+            self.moved(to, from);
+        }
         let hears = self.nodes[to].router.own.contains(&gossip.topic);
         if !hears || !self.passes(from, to) || !self.nodes[to].router.seen.insert(gossip.id) {
             return;

@@ -14,12 +14,14 @@ use super::{Event, Index, World, pair};
 
 /// A connection; end 0 has dialled.
 pub(crate) struct Link {
-    nodes: [Index; 2],
+    pub(super) nodes: [Index; 2],
     /// Which ends still believe in it.
-    open: [bool; 2],
+    pub(super) open: [bool; 2],
     /// Which ends serve our protocols on it.
-    admitted: [bool; 2],
+    pub(super) admitted: [bool; 2],
     decoders: [Decoder; 2],
+    /// When each end last saw a byte go by, in either direction.
+    moved: [Duration; 2],
     /// When the last frame arrives at each end: a stream keeps its order.
     last: [Duration; 2],
 }
@@ -39,6 +41,11 @@ pub(crate) enum LinkEvent {
         link: ConnectionId,
         to: usize,
         bytes: Bytes,
+    },
+    /// A node wants to know how long nothing has gone over a connection.
+    Probed {
+        node: Index,
+        link: ConnectionId,
     },
     /// One end sees that the connection is gone; `by_wire` where the other end's network has to tell it.
     Gone {
@@ -77,6 +84,13 @@ impl World {
                     link.admitted[end] = true;
                 }
             }
+            Decision::Probe { connection } => {
+                let probed = LinkEvent::Probed {
+                    node,
+                    link: connection,
+                };
+                self.later(Duration::ZERO, Event::Link(probed));
+            }
             other => panic!("not for the network: {other:?}"),
         }
     }
@@ -107,6 +121,7 @@ impl World {
                     );
                 }
             }
+            LinkEvent::Probed { node, link } => self.on_probed(node, link),
             LinkEvent::Frame { link, to, bytes } => self.on_frame(link, to, &bytes),
             LinkEvent::Gone { link, end, by_wire } => self.on_gone(link, end, by_wire),
         }
@@ -130,6 +145,7 @@ impl World {
             open: [true; 2],
             admitted: [false; 2],
             decoders: [decoder(), decoder()],
+            moved: [self.now; 2],
             last: [self.now; 2],
         };
         self.links.insert(id, link);
@@ -157,17 +173,8 @@ impl World {
         }
     }
 
-    /// Who answers at an address when `from` dials it.
-    fn node_at(&self, from: Index, address: &Multiaddr) -> Option<Index> {
-        let text = address.to_string();
-        let place = text.split("/p2p/").next().unwrap_or_default();
-        self.nodes.iter().enumerate().position(|(index, node)| {
-            let is_reached = node.is_running() && node.setup.listens && index != from;
-            is_reached && !self.is_cut(from, index) && node.address.to_string() == place
-        })
-    }
-
     fn send(&mut self, node: Index, id: ConnectionId, message: &Control) {
+        self.pings += usize::from(matches!(message, Control::PingRequest { .. }));
         let (now, latency) = (self.now, self.weather.latency);
         let Some((link, end)) = self.end_of(node, id) else {
             return;
@@ -175,6 +182,7 @@ impl World {
         let mut bytes = BytesMut::new();
         frame::encode(&message.encode(), &mut bytes);
         let to = 1 - end;
+        link.moved[end] = now;
         link.last[to] = link.last[to].max(now + latency);
         let at = link.last[to];
         self.at(
@@ -187,7 +195,28 @@ impl World {
         );
     }
 
+    fn on_probed(&mut self, node: Index, id: ConnectionId) {
+        let now = self.now;
+        if let Some((link, end)) = self.end_of(node, id) {
+            let idle = now - link.moved[end];
+            let activity = rustle_peers::Input::Activity { connection: id, idle };
+            self.feed(node, Input::Peers(activity));
+        }
+    }
+
+    /// Bytes go by between a node and another, as the node sees it.
+    pub(super) fn moved(&mut self, node: Index, other: Index) {
+        for link in self.links.values_mut() {
+            for end in 0..2 {
+                if link.nodes[end] == node && link.nodes[1 - end] == other {
+                    link.moved[end] = self.now;
+                }
+            }
+        }
+    }
+
     fn on_frame(&mut self, id: ConnectionId, to: usize, bytes: &[u8]) {
+        let now = self.now;
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
@@ -203,6 +232,7 @@ impl World {
             };
             return self.later(Duration::ZERO, Event::Link(gone));
         }
+        link.moved[to] = now;
         link.decoders[to].push(bytes);
         let node = link.nodes[to];
         let message = link.decoders[to].next().unwrap().expect("frames arrive whole");
@@ -287,7 +317,7 @@ impl World {
         }
     }
 
-    fn links_where(&self, wanted: impl Fn(&[Index; 2]) -> bool) -> Vec<ConnectionId> {
+    pub(super) fn links_where(&self, wanted: impl Fn(&[Index; 2]) -> bool) -> Vec<ConnectionId> {
         self.links
             .iter()
             .filter(|(_, link)| wanted(&link.nodes))
@@ -300,73 +330,5 @@ impl World {
         let link = self.links.get_mut(&id)?;
         let end = link.nodes.iter().position(|other| *other == node)?;
         link.open[end].then_some((link, end))
-    }
-
-    // --- who reaches whom
-
-    /// Whether `node` believes in a connection to `other`.
-    pub(super) fn is_connected(&self, node: Index, other: Index) -> bool {
-        self.links.values().any(|link| {
-            (0..2).any(|end| link.open[end] && link.nodes[end] == node && link.nodes[1 - end] == other)
-        })
-    }
-
-    /// The neighbours of a node, as it sees them.
-    pub(super) fn neighbours(&self, node: Index) -> Vec<Index> {
-        (0..self.nodes.len())
-            .filter(|other| self.is_connected(node, *other))
-            .collect()
-    }
-
-    /// Whether `server` answers streams that `asker` opens.
-    pub(crate) fn is_served(&self, asker: Index, server: Index) -> bool {
-        let stands = |link: &Link| {
-            link.open == [true; 2]
-                && (0..2).any(|end| {
-                    link.admitted[end] && link.nodes[end] == server && link.nodes[1 - end] == asker
-                })
-        };
-        !self.silent.contains(&pair(asker, server)) && self.links.values().any(stands)
-    }
-
-    pub(super) fn is_silent(&self, one: Index, other: Index) -> bool {
-        self.silent.contains(&pair(one, other))
-    }
-
-    fn is_cut(&self, one: Index, other: Index) -> bool {
-        let pair = pair(one, other);
-        self.cut.contains(&pair) || self.silent.contains(&pair)
-    }
-
-    /// Breaks what connects two nodes; they may connect again.
-    pub(crate) fn disconnect(&mut self, one: Index, other: Index) {
-        let between = pair(one, other);
-        for link in self.links_where(|nodes| pair(nodes[0], nodes[1]) == between) {
-            for end in 0..2 {
-                let gone = LinkEvent::Gone {
-                    link,
-                    end,
-                    by_wire: false,
-                };
-                self.later(Duration::ZERO, Event::Link(gone));
-            }
-        }
-    }
-
-    /// Breaks what connects two nodes, until [`Self::heal`].
-    pub(crate) fn cut(&mut self, one: Index, other: Index) {
-        self.cut.insert(pair(one, other));
-        self.disconnect(one, other);
-    }
-
-    /// Nothing passes between two nodes and nobody is told, until [`Self::heal`].
-    pub(crate) fn silence(&mut self, one: Index, other: Index) {
-        self.silent.insert(pair(one, other));
-    }
-
-    /// Everybody can reach everybody again.
-    pub(crate) fn heal(&mut self) {
-        self.cut.clear();
-        self.silent.clear();
     }
 }

@@ -10,6 +10,7 @@ mod gossip;
 mod links;
 mod node;
 mod pulls;
+mod reach;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -59,6 +60,7 @@ pub(crate) struct World {
     silent: BTreeSet<(Index, Index)>,
     pulls: BTreeMap<u64, pulls::Pull>,
     dials: usize,
+    pings: usize,
     pulls_started: usize,
 }
 
@@ -100,6 +102,7 @@ impl World {
             silent: BTreeSet::new(),
             pulls: BTreeMap::new(),
             dials: 0,
+            pings: 0,
             pulls_started: 0,
         }
     }
@@ -116,6 +119,11 @@ impl World {
     /// Dials so far, whether or not somebody answered.
     pub(crate) fn dials(&self) -> usize {
         self.dials
+    }
+
+    /// Pings so far, whether or not they were answered.
+    pub(crate) fn pings(&self) -> usize {
+        self.pings
     }
 
     /// Sync streams so far, whether or not they came about.

@@ -100,6 +100,10 @@ impl World {
             return;
         }
         let lives = self.nodes[server.0].life == server.1;
+        if lives && !self.is_silent(asker.0, server.0) {
+            self.moved(asker.0, server.0);
+            self.moved(server.0, asker.0);
+        }
         match stage {
             Stage::Broken => self.end_pull(id, SyncOutcome::Failed),
             _ if self.is_silent(asker.0, server.0) => {
