@@ -13,6 +13,10 @@ use crate::generated as pb;
 /// The protocol version that this build speaks.
 pub const PROTOCOL_VERSION: u32 = 1;
 
+/// Listening addresses of a Hello together, with two bytes around each. All other fields at their bounds take 315 bytes
+/// of the 1,024 that a frame may have.
+const LISTEN_ADDRESSES_BYTES_MAX: usize = 700;
+
 /// One message of the control stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Control {
@@ -51,7 +55,7 @@ pub struct Hello {
     pub time: Timestamp,
     /// Random number of its process, to recognise a connection to oneself.
     pub nonce: u64,
-    /// Where it can be dialled; at most 8.
+    /// Where it can be dialled; at most 8, and of long ones those that fit into a frame.
     pub listen_addresses: Vec<Multiaddr>,
     /// Where it sees the receiver.
     pub observed_address: Option<Multiaddr>,
@@ -140,6 +144,7 @@ impl Control {
 
 impl Hello {
     fn to_proto(&self) -> pb::Hello {
+        let mut room = LISTEN_ADDRESSES_BYTES_MAX;
         let short = |text: &str| text.chars().take(USER_AGENT_BYTES_MAX / 4).collect::<String>();
         pb::Hello {
             version_min: self.versions.min,
@@ -155,6 +160,11 @@ impl Hello {
                 .iter()
                 .filter(|address| address.len() <= ADDRESS_BYTES_MAX)
                 .take(HELLO_ADDRESSES_MAX)
+                .take_while(|address| {
+                    let left = room.checked_sub(address.len() + 2);
+                    room = left.unwrap_or(0);
+                    left.is_some()
+                })
                 .map(|address| address.to_vec().into())
                 .collect(),
             observed_address: self

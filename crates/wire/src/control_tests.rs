@@ -1,7 +1,7 @@
 //! Round trips of control messages, and what is refused.
 
 use proptest::prelude::*;
-use rustle_types::limits::CONTROL_FRAME_BYTES_MAX;
+use rustle_types::limits::{CONTROL_FRAME_BYTES_MAX, NETWORK_NAME_BYTES_MAX};
 
 use super::*;
 
@@ -167,4 +167,31 @@ fn a_goodbye_tells_what_differs() {
         versions: Some(Versions::ours()),
     });
     assert_eq!(Control::decode(&goodbye.encode()).unwrap(), goodbye);
+}
+
+#[test]
+fn a_hello_with_everything_at_its_bound_fits_a_frame() {
+    let longest: Multiaddr = format!("/dns4/{}/tcp/4001", "a".repeat(ADDRESS_BYTES_MAX - 5))
+        .parse()
+        .unwrap();
+    assert_eq!(longest.len(), ADDRESS_BYTES_MAX);
+    let hello = Hello {
+        versions: Versions::new(u32::MAX, u32::MAX).unwrap(),
+        network: "n".repeat(NETWORK_NAME_BYTES_MAX).parse().unwrap(),
+        services: Services(u64::MAX),
+        user_agent: "u".repeat(USER_AGENT_BYTES_MAX),
+        software_version: "v".repeat(USER_AGENT_BYTES_MAX),
+        time: Timestamp::from_millis(u64::MAX),
+        nonce: u64::MAX,
+        listen_addresses: vec![longest.clone(); HELLO_ADDRESSES_MAX],
+        observed_address: Some(longest),
+    };
+
+    let bytes = Control::Hello(hello.clone()).encode();
+
+    assert!(bytes.len() <= CONTROL_FRAME_BYTES_MAX, "{} bytes", bytes.len());
+    let Control::Hello(got) = Control::decode(&bytes).unwrap() else {
+        panic!("no hello")
+    };
+    assert_eq!(got.listen_addresses, hello.listen_addresses[..7]);
 }
