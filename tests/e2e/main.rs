@@ -16,6 +16,7 @@ mod invitations;
 mod lifecycle;
 mod load;
 mod networks;
+mod ping;
 mod steps;
 
 use std::time::Duration;
