@@ -38,7 +38,7 @@ pub struct Plan {
 }
 
 /// Longest time that any part may take.
-const PART_DEADLINE: Duration = Duration::from_secs(600);
+const PART_DEADLINE: Duration = Duration::from_secs(120);
 
 // === impl Plan ===
 

@@ -11,7 +11,7 @@ cargo xtask TASK
 
   demo [--file PATH] [--keep]     build everything, then show three nodes that share a file and a chain
   test                            run all tests
-  bench [--quick] [--json PATH]   measure, and write the figures to PATH if asked
+  bench [--quick] [--json PATH]   measure, and write the figures to PATH or bench.json in the folder of the builds
   ci                              everything that a submission must pass
   tidy                            check layers, manifests, sizes, documents and texts
   codegen [--check]               generate Rust from proto/, or say what is stale

@@ -27,6 +27,7 @@ pub(super) async fn measure(plan: &Plan, report: &mut Report) -> Result<()> {
     report.refresh_limits(&plan.folder).await?;
     let together = appended(&client, "together", plan.appends_together, WRITERS).await?;
     report.refresh_limits(&plan.folder).await?;
+    let calls = calls(&client, plan.appends_together).await?;
 
     let syncs = report.limits().syncs_per_second;
     report.add(
@@ -39,7 +40,12 @@ pub(super) async fn measure(plan: &Plan, report: &mut Report) -> Result<()> {
     spread(report, ["append_alone_p50", "append_alone_p99"], &alone.1);
     let name = format!("durable appends, {WRITERS} writers");
     report.add("append_together", name, together.0, Unit::PerSecond);
-    report.limit(syncs * WRITERS as f64, "such writes, each for all writers");
+    // One sync serves all writers, so that the disk is the limit only where it is very slow.
+    if calls < syncs * WRITERS as f64 {
+        report.limit(calls, "gRPC calls that do nothing");
+    } else {
+        report.limit(syncs * WRITERS as f64, "such writes, each for all writers");
+    }
     spread(
         report,
         ["append_together_p50", "append_together_p99"],
@@ -55,6 +61,17 @@ fn spread(report: &mut Report, ids: [&'static str; 2], times: &[Duration]) {
         report.add(id, name, millis(quantile(times, share)), Unit::Milliseconds);
         report.limit(sync, SYNC);
     }
+}
+
+/// Calls in a second that ask for nothing that takes time.
+async fn calls(client: &Client, count: usize) -> Result<f64> {
+    let began = Instant::now();
+    stream::iter(0..count)
+        .map(|_| client.id())
+        .buffer_unordered(WRITERS)
+        .try_for_each(async |_| Ok(()))
+        .await?;
+    Ok(count as f64 / began.elapsed().as_secs_f64())
 }
 
 /// Appends to a new chain; gives the appends in a second and the sorted times of each.

@@ -23,8 +23,10 @@ const SPAN: Duration = Duration::from_secs(1);
 /// What the hardware allows, each on one core.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
-    /// Writes of 4 KiB with fdatasync, one after the other, in a second.
+    /// Writes of 4 KiB with fdatasync, one after the other, in a second, over a file that has its size already.
     pub syncs_per_second: f64,
+    /// The same at the end of a growing file, where the file system notes each new size.
+    pub growing_syncs_per_second: f64,
     /// Bytes of SHA-256 in a second.
     pub hashed_bytes_per_second: f64,
     /// Ed25519 signatures checked in a second.
@@ -33,11 +35,12 @@ pub struct Limits {
 
 /// Measures them in the file system of `folder`.
 pub(super) async fn measure(folder: &Path) -> Result<Limits> {
-    let syncs_per_second = syncs(folder).await?;
+    let disk = syncs(folder).await?;
     let (hashed_bytes_per_second, verified_per_second) =
         tokio::task::spawn_blocking(|| (hashed_bytes(), verified())).await?;
     Ok(Limits {
-        syncs_per_second,
+        syncs_per_second: disk.standing,
+        growing_syncs_per_second: disk.growing,
         hashed_bytes_per_second,
         verified_per_second,
     })
@@ -53,19 +56,32 @@ impl Limits {
 
     /// Measures the disk again: many a disk is twice as fast in one minute as in the next, and the best is the limit.
     pub(super) async fn refresh(&mut self, folder: &Path) -> Result<()> {
-        self.syncs_per_second = self.syncs_per_second.max(syncs(folder).await?);
+        let disk = syncs(folder).await?;
+        self.syncs_per_second = self.syncs_per_second.max(disk.standing);
+        self.growing_syncs_per_second = self.growing_syncs_per_second.max(disk.growing);
         Ok(())
     }
 }
 
-async fn syncs(folder: &Path) -> Result<f64> {
-    let folder = folder.to_owned();
-    tokio::task::spawn_blocking(move || syncs_in(&folder)).await?
+/// Synced writes in a second.
+struct Disk {
+    standing: f64,
+    growing: f64,
 }
 
-/// Over a file that has its size already: the disk's own pace, without the file system's notes about a growing file. A
-/// database gets near it by reserving its log ahead.
-fn syncs_in(folder: &Path) -> Result<f64> {
+async fn syncs(folder: &Path) -> Result<Disk> {
+    let folder = folder.to_owned();
+    tokio::task::spawn_blocking(move || {
+        Ok(Disk {
+            standing: standing_syncs(&folder)?,
+            growing: growing_syncs(&folder)?,
+        })
+    })
+    .await?
+}
+
+/// The disk's own pace. A database gets near it by writing its log over one that is done with.
+fn standing_syncs(folder: &Path) -> Result<f64> {
     let mut file: File = tempfile::tempfile_in(folder)?;
     let page = [0x5a; WRITE_BYTES];
     for _ in 0..WRITES {
@@ -76,6 +92,15 @@ fn syncs_in(folder: &Path) -> Result<f64> {
     rate(|| {
         let place = places.next().unwrap_or_default();
         file.write_all_at(&page, place * WRITE_BYTES as u64)?;
+        Ok(file.sync_data()?)
+    })
+}
+
+fn growing_syncs(folder: &Path) -> Result<f64> {
+    let mut file: File = tempfile::tempfile_in(folder)?;
+    let page = [0x5a; WRITE_BYTES];
+    rate(|| {
+        file.write_all(&page)?;
         Ok(file.sync_data()?)
     })
 }

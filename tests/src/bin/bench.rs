@@ -48,7 +48,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
 
     let report = bench::run(&plan, |part| eprintln!("bench: {part}")).await?;
 
-    println!("{}", report.table());
+    println!("{}\n\n{}", report.machine(), report.table());
     let path = arguments
         .json
         .clone()
