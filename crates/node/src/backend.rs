@@ -36,8 +36,14 @@ pub(crate) struct Service {
 // === impl Service ===
 
 impl Service {
+    /// Finds the chain that is meant: one record by its id, all by its name.
     async fn resolve(&self, chain: ChainRef) -> Result<ChainId, Fault> {
-        let chains = self.shared.read(reader::chains).await?.map_err(faults::chain)?;
+        let wanted = chain.clone();
+        let chains = self.read(move |store| match wanted {
+            ChainRef::Id(id) => Ok(reader::record(store, &id)?.into_iter().collect()),
+            ChainRef::Name(_) => reader::chains(store),
+        });
+        let chains: Vec<rustle_chain::ChainRecord> = chains.await?;
         chain.resolve(chains.iter().map(|record| (record.chain, record.name.as_str())))
     }
 

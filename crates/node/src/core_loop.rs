@@ -68,6 +68,8 @@ pub(crate) struct Outgoing {
     asks: HashMap<u64, oneshot::Sender<Result<Reply, AskError>>>,
     joins: HashMap<u64, oneshot::Sender<JoinReply>>,
     messages: HashMap<u64, MessageRef>,
+    /// What decisions have led to; empty between two facts from outside.
+    facts: VecDeque<Input>,
     /// Pulls that wait until their blocks are taken; at most one per chain and peer.
     pulls: HashMap<(ChainId, PeerId), oneshot::Sender<()>>,
     addresses: Vec<Multiaddr>,
@@ -127,6 +129,7 @@ impl Core {
     }
 
     fn on_ask(&mut self, ask: Ask, reply: oneshot::Sender<Result<Reply, AskError>>) {
+        let _span = chain_of(&ask).map(|chain| tracing::info_span!("chain", %chain).entered());
         let request = self.outgoing.number();
         self.outgoing.asks.insert(request, reply);
         self.handle(Input::Request { request, ask });
@@ -139,6 +142,7 @@ impl Core {
     }
 
     fn on_sync(&mut self, fact: SyncFact) {
+        let _span = tracing::info_span!("chain", chain = %fact.chain()).entered();
         let input = match fact {
             SyncFact::Blocks {
                 chain,
@@ -215,8 +219,15 @@ impl Core {
 
     /// Takes all decisions that the last fact has caused.
     fn drain(&mut self) {
-        while let Some(output) = self.engine.poll_output() {
-            self.carry_out(output);
+        loop {
+            while let Some(output) = self.engine.poll_output() {
+                self.carry_out(output);
+            }
+            // Facts that a decision has caused; the engine takes them once it is drained.
+            match self.outgoing.facts.pop_front() {
+                Some(input) => self.handle(input),
+                None => break,
+            }
         }
         self.facts
             .set_counts(self.engine.peers_up(), self.engine.chains_open());
@@ -236,9 +247,11 @@ impl Core {
                 }
             }
             Output::Sync { chain, peer } => {
+                let _span = tracing::info_span!("chain", %chain).entered();
+                tracing::debug!(%peer, "asking a peer for what is missing");
                 if self.pulls.try_send(crate::sync::Pull { chain, peer }).is_err() {
                     let outcome = rustle_chain::SyncOutcome::Failed;
-                    self.handle(Input::SyncEnded { chain, peer, outcome });
+                    out.facts.push_back(Input::SyncEnded { chain, peer, outcome });
                 }
             }
             // The pull may have ended meanwhile.
@@ -298,6 +311,14 @@ impl Core {
                 permit.send(told);
             }
         }
+    }
+}
+
+/// Which chain is asked about.
+fn chain_of(ask: &Ask) -> Option<ChainId> {
+    match ask {
+        Ask::AdoptChain { chain, .. } | Ask::Append { chain, .. } | Ask::Invite { chain, .. } => Some(*chain),
+        Ask::Connect(_) | Ask::Peers | Ask::CreateChain { .. } => None,
     }
 }
 

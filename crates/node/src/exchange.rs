@@ -8,7 +8,7 @@ mod reader;
 mod session;
 mod writer;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,6 +31,8 @@ pub(crate) const TOLD_MAX: usize = 1024;
 const SESSION_BLOCKS_MAX: usize = 2 * rustle_unixfs::WINDOW_BLOCKS_MAX;
 /// Inbound streams of one peer that are read at the same time; others are reset.
 const READERS_PER_PEER_MAX: usize = 16;
+/// Connections that are remembered as gone.
+const GONE_MAX: usize = 1024;
 /// Providers that are dialled at the same time.
 const DIALS_MAX: usize = 16;
 /// Providers of one search that are dialled.
@@ -59,15 +61,23 @@ pub(crate) enum Told {
     /// A block has come into the store.
     Stored { cids: Vec<Cid> },
     /// The outbound stream to a peer is open.
-    Speaks { peer: PeerId, version: Version },
-    /// A peer does not speak bitswap, or its stream broke too often.
-    Mute { peer: PeerId },
+    Speaks {
+        peer: PeerId,
+        visit: u64,
+        version: Version,
+    },
+    /// The writer has given up: the peer does not speak bitswap, or it does not take what it asked for.
+    Mute {
+        peer: PeerId,
+        visit: u64,
+        is_foreign: bool,
+    },
     /// Bytes for a peer have gone, or have been given up.
     Sent { peer: PeerId, bytes: u64 },
     /// A message came; the wanted blocks of it are to be kept.
     Arrived(Box<Arrived>),
     /// A reader has ended.
-    ReaderEnded { peer: PeerId },
+    ReaderEnded { peer: PeerId, visit: u64 },
 }
 
 /// A message of a peer, its blocks hashed.
@@ -106,10 +116,15 @@ struct Driver {
     sessions: HashMap<RequestId, mpsc::Sender<(Cid, Bytes)>>,
     dials: Arc<Semaphore>,
     next_search: u64,
+    next_visit: u64,
+    /// Connections that are gone: a stream of theirs may still be on its way to us.
+    gone: VecDeque<ConnectionId>,
 }
 
 /// A connected peer. There are no more than the network allows connections.
 struct Peer {
+    /// Which of the peer's visits this is, so that the end of an earlier one is not taken for this.
+    visit: u64,
     connections: Vec<ConnectionId>,
     writer: Option<Writer>,
     readers: usize,
@@ -131,6 +146,8 @@ pub(crate) async fn run(
         sessions: HashMap::new(),
         dials: Arc::new(Semaphore::new(DIALS_MAX)),
         next_search: 1,
+        next_visit: 1,
+        gone: VecDeque::new(),
     };
     loop {
         let deadline = driver.client.next_deadline().map(|uptime| clock.instant(uptime));
@@ -185,16 +202,24 @@ impl Driver {
                 self.tell(client::Input::Cancel(request));
             }
             Told::Stored { cids } => self.server.on_stored(&*self.shared.store, &cids),
-            Told::Speaks { peer, version } => {
-                if self.peers.contains_key(&peer) {
+            Told::Speaks { peer, visit, version } => {
+                if self.is_visit(&peer, visit) {
                     self.tell(client::Input::PeerConnected(peer, version));
                 }
             }
-            Told::Mute { peer } => self.give_up(peer),
+            Told::Mute {
+                peer,
+                visit,
+                is_foreign,
+            } => {
+                if self.is_visit(&peer, visit) {
+                    self.give_up(peer, !is_foreign);
+                }
+            }
             Told::Sent { peer, bytes } => self.server.on_sent(&peer, bytes),
             Told::Arrived(arrived) => self.on_arrived(*arrived),
-            Told::ReaderEnded { peer } => {
-                if let Some(peer) = self.peers.get_mut(&peer) {
+            Told::ReaderEnded { peer, visit } => {
+                if let Some(peer) = self.peers.get_mut(&peer).filter(|peer| peer.visit == visit) {
                     peer.readers = peer.readers.saturating_sub(1);
                 }
             }
@@ -205,37 +230,73 @@ impl Driver {
         self.client.handle(self.shared.clock.now(), input);
     }
 
+    fn is_visit(&self, peer: &PeerId, visit: u64) -> bool {
+        self.peers.get(peer).is_some_and(|known| known.visit == visit)
+    }
+
+    /// A connection stands. An inbound stream may tell so before the core does.
     fn on_connected(&mut self, id: PeerId, connection: ConnectionId) {
-        let shared = &self.shared;
-        let peer = self.peers.entry(id).or_insert_with(|| Peer {
-            connections: Vec::new(),
-            writer: Some(Writer::spawn(shared.clone(), id)),
-            readers: 0,
-        });
-        peer.connections.push(connection);
+        if !self.peers.contains_key(&id) {
+            let visit = self.next_visit;
+            self.next_visit += 1;
+            let writer = Some(Writer::spawn(self.shared.clone(), id, visit));
+            self.peers.insert(
+                id,
+                Peer {
+                    visit,
+                    connections: Vec::new(),
+                    writer,
+                    readers: 0,
+                },
+            );
+        }
+        if let Some(peer) = self
+            .peers
+            .get_mut(&id)
+            .filter(|peer| !peer.connections.contains(&connection))
+        {
+            peer.connections.push(connection);
+        }
     }
 
     fn on_disconnected(&mut self, id: PeerId, connection: ConnectionId) {
+        if GONE_MAX <= self.gone.len() {
+            self.gone.pop_front();
+        }
+        self.gone.push_back(connection);
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
         peer.connections.retain(|known| *known != connection);
         if peer.connections.is_empty() {
+            self.give_up(id, false);
             self.peers.remove(&id);
-            self.give_up(id);
         }
     }
 
-    /// Forgets what a peer wants and what is wanted of it.
-    fn give_up(&mut self, peer: PeerId) {
-        if let Some(peer) = self.peers.get_mut(&peer) {
+    /// Forgets what a peer wants and what is wanted of it. One that only takes without reading is disconnected, so that
+    /// it does not wait for answers that will never come.
+    fn give_up(&mut self, id: PeerId, disconnect: bool) {
+        if let Some(peer) = self.peers.get_mut(&id) {
             peer.writer = None;
+            for connection in peer.connections.iter().filter(|_| disconnect) {
+                // No room means that the network is busy; the peer is then heard no more, but stays.
+                if let Some(permit) = self.shared.net.try_reserve() {
+                    permit.send(Command::Close {
+                        connection: *connection,
+                    });
+                }
+            }
         }
-        self.server.on_disconnected(&peer);
-        self.tell(client::Input::PeerDisconnected(peer));
+        self.server.on_disconnected(&id);
+        self.tell(client::Input::PeerDisconnected(id));
     }
 
     fn on_inbound(&mut self, inbound: Inbound) {
+        if self.gone.contains(&inbound.connection) {
+            return;
+        }
+        self.on_connected(inbound.peer, inbound.connection);
         let Some(peer) = self.peers.get_mut(&inbound.peer) else {
             return;
         };
@@ -245,7 +306,7 @@ impl Driver {
         }
         peer.readers += 1;
         let span = tracing::info_span!("bitswap", peer = %inbound.peer);
-        let read = reader::read(self.shared.clone(), inbound.peer, inbound.stream);
+        let read = reader::read(self.shared.clone(), inbound.peer, peer.visit, inbound.stream);
         self.shared.spawn(read.instrument(span));
     }
 
@@ -333,7 +394,7 @@ impl Driver {
         let writer = self.peers.get(&peer).and_then(|peer| peer.writer.as_ref());
         if writer.is_some_and(|writer| !writer.post(parcel)) {
             tracing::debug!(%peer, "the peer does not read what it asked for");
-            self.give_up(peer);
+            self.give_up(peer, true);
         }
     }
 

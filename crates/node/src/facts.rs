@@ -62,3 +62,14 @@ impl Facts {
         self.chains.load(Ordering::Relaxed)
     }
 }
+
+// === impl SyncFact ===
+
+impl SyncFact {
+    /// The chain it is about.
+    pub(crate) const fn chain(&self) -> ChainId {
+        match self {
+            Self::Blocks { chain, .. } | Self::Ended { chain, .. } => *chain,
+        }
+    }
+}

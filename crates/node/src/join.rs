@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use rustle_admin::fault::reason;
 use rustle_admin::views::Joined;
 use rustle_admin::{Fault, FaultKind};
@@ -11,35 +13,40 @@ use rustle_net::Inbound;
 use rustle_types::limits::JOIN_FRAME_BYTES_MAX;
 use rustle_types::{Multiaddr, PeerId};
 use rustle_wire::{JoinAccepted, JoinRefusal, JoinReply, JoinRequest, Member};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
 use crate::faults;
 use crate::framed::{Framed, FramedError};
+use crate::guests::Guests;
 use crate::shared::Shared;
 
 /// Name of the protocol below `/rustle/<network>/`.
 pub(crate) const PROTOCOL: &str = "join";
 /// Its version.
 pub(crate) const VERSION: u32 = 1;
-/// Joiners that are answered at the same time; more are told to come again.
+/// Joiners that are answered at the same time; the streams of others are reset, and they try again.
 const SERVED_MAX: usize = 16;
+/// Streams of one peer among them.
+const SERVED_PER_PEER_MAX: usize = 2;
+/// How long one member may be silent before the next is asked, too.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a frame may take.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers everyone who opens a join stream.
 pub(crate) async fn serve(shared: Shared, mut inbound: mpsc::Receiver<Inbound>) {
-    let served = std::sync::Arc::new(Semaphore::new(SERVED_MAX));
+    let guests = Guests::new(SERVED_MAX, SERVED_PER_PEER_MAX);
     while let Some(Inbound { peer, stream, .. }) = inbound.recv().await {
         // Beyond the bound the stream is dropped, which resets it: a joiner that is not served costs nothing.
-        let Ok(permit) = std::sync::Arc::clone(&served).try_acquire_owned() else {
+        let Some(guest) = guests.admit(peer) else {
             tracing::debug!(%peer, "too many joiners at once");
             continue;
         };
         let (spawner, shared) = (shared.clone(), shared.clone());
         let span = tracing::info_span!("join", %peer);
         let work = async move {
-            let _permit = permit;
+            let _guest = guest;
             let stream = Framed::new(stream, JOIN_FRAME_BYTES_MAX, FRAME_TIMEOUT);
             if let Err(error) = answer(&shared, peer, stream).await {
                 tracing::debug!(%error, "join stream failed");
@@ -97,32 +104,61 @@ pub(crate) async fn join(shared: &Shared, text: &str, timeout: Duration) -> Resu
     }
 }
 
+/// Asks one member after the other: the next at once when one has refused or cannot be reached, and after a moment
+/// when one is silent, so that a machine that is switched off does not keep us from those that are not.
 async fn ask_members(shared: &Shared, invitation: &Invitation) -> Result<Joined, Fault> {
-    let mut last = Fault::new(
-        FaultKind::FailedPrecondition,
-        reason::JOIN_REFUSED,
-        "the invitation names no member that could be asked",
-    );
-    for member in invitation.members() {
-        if member.peer == shared.net.peer_id() {
-            continue;
+    let others = |member: &&Member| member.peer != shared.net.peer_id();
+    let mut waiting = invitation.members().iter().filter(others).peekable();
+    let mut asked = FuturesUnordered::new();
+    let mut telling: Option<Fault> = None;
+    loop {
+        if asked.is_empty() {
+            let Some(member) = waiting.next() else {
+                return Err(telling.unwrap_or_else(nobody_to_ask));
+            };
+            asked.push(ask_member(shared, invitation, member));
         }
-        match ask_member(shared, invitation, member).await {
-            Ok(accepted) => return adopt(shared, invitation, member, accepted).await,
-            Err(fault) => {
-                tracing::debug!(peer = %member.peer, %fault, "a member did not let us in");
-                last = fault;
+        tokio::select! {
+            Some((member, outcome)) = asked.next() => match outcome {
+                Ok(accepted) => return adopt(shared, invitation, member, accepted).await,
+                Err(fault) => {
+                    tracing::debug!(peer = %member.peer, %fault, "a member did not let us in");
+                    if telling.as_ref().is_none_or(|known| weight(known) < weight(&fault)) {
+                        telling = Some(fault);
+                    }
+                }
+            },
+            () = tokio::time::sleep(PATIENCE), if waiting.peek().is_some() => {
+                asked.extend(waiting.next().map(|member| ask_member(shared, invitation, member)));
             }
         }
     }
-    Err(last)
 }
 
-async fn ask_member(
+/// How much a failure tells the user: what an invitation lacks says more than who could not be reached.
+fn weight(fault: &Fault) -> u8 {
+    match fault.reason {
+        reason::INVITATION_EXPIRED | reason::INVITATION_USED => 3,
+        reason::JOIN_REFUSED => 2,
+        reason::INCOMPATIBLE_NETWORK | reason::INCOMPATIBLE_VERSION => 1,
+        _ => 0,
+    }
+}
+
+fn nobody_to_ask() -> Fault {
+    let message = "the invitation names no other member; ask for one made by a node that listens";
+    Fault::new(FaultKind::FailedPrecondition, reason::JOIN_REFUSED, message)
+}
+
+async fn ask_member<'a>(
     shared: &Shared,
     invitation: &Invitation,
-    member: &Member,
-) -> Result<JoinAccepted, Fault> {
+    member: &'a Member,
+) -> (&'a Member, Result<JoinAccepted, Fault>) {
+    (member, request(shared, invitation, member).await)
+}
+
+async fn request(shared: &Shared, invitation: &Invitation, member: &Member) -> Result<JoinAccepted, Fault> {
     let peer = member.peer;
     reach(shared, member).await?;
     let broken = |error: &dyn std::fmt::Display| {
@@ -148,19 +184,20 @@ async fn ask_member(
     }
 }
 
-/// Connects to a member at the first of its addresses that works.
+/// Connects to a member at whichever of its addresses answers first.
 async fn reach(shared: &Shared, member: &Member) -> Result<(), Fault> {
+    let whole = member.addresses.iter().filter_map(|address| {
+        let whole: Option<Multiaddr> = format!("{address}/p2p/{}", member.peer).parse().ok();
+        whole
+    });
+    let mut dials: FuturesUnordered<_> = whole.map(|address| shared.ask(Ask::Connect(address))).collect();
     let mut last = Fault::new(
         FaultKind::Unavailable,
         reason::UNREACHABLE,
         format!("the invitation has no address of member {}", member.peer),
     );
-    for address in &member.addresses {
-        let whole: Multiaddr = match format!("{address}/p2p/{}", member.peer).parse() {
-            Ok(whole) => whole,
-            Err(_) => continue,
-        };
-        match shared.ask(Ask::Connect(whole)).await {
+    while let Some(dialled) = dials.next().await {
+        match dialled {
             Ok(_) => return Ok(()),
             Err(fault) => last = fault,
         }

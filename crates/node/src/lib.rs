@@ -26,6 +26,7 @@ mod facts;
 mod faults;
 mod files;
 mod framed;
+mod guests;
 mod identity;
 mod join;
 mod node;

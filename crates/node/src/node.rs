@@ -13,7 +13,7 @@ use rustle_store_rocksdb::RocksStore;
 use rustle_types::{Multiaddr, PeerId};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,8 +33,8 @@ use crate::{deliveries, files, join};
 const STREAMS_QUEUED_MAX: usize = 32;
 /// How long calls of the administration interface may take to end.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
-/// How long each further part may take to stop.
-const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long all parts together may take to stop; the promise is five seconds, and the process has to end, too.
+const STOP_TIMEOUT: Duration = Duration::from_millis(4500);
 /// How long to wait for the addresses before the node counts as started.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -182,22 +182,23 @@ impl Node {
         let shared = self.shared;
         shared.shutdown.cancel();
         let late = |part| move |_| StopError::Late(part);
-        let admin = timeout(STOP_TIMEOUT, self.admin_task)
+        let end = Instant::now() + STOP_TIMEOUT;
+        let admin = timeout_at(end, self.admin_task)
             .await
             .map_err(late("administration"));
         shared.net.shutdown().await;
-        let net = timeout(STOP_TIMEOUT, self.net_task)
-            .await
-            .map_err(late("network"));
-        let core = timeout(STOP_TIMEOUT, self.core_task).await.map_err(late("core"));
+        let net = timeout_at(end, self.net_task).await.map_err(late("network"));
+        let core = timeout_at(end, self.core_task).await.map_err(late("core"));
         shared.tasks.close();
-        let tasks = timeout(STOP_TIMEOUT, shared.tasks.wait())
+        let tasks = timeout_at(end, shared.tasks.wait())
             .await
             .map_err(late("streams"));
-        shared.storage.stop().await;
         let thread = self.storage_thread;
-        let stopped = tokio::task::spawn_blocking(move || thread.join());
-        let storage = timeout(STOP_TIMEOUT, stopped).await.map_err(late("storage"));
+        let stopped = async {
+            shared.storage.stop().await;
+            tokio::task::spawn_blocking(move || thread.join()).await
+        };
+        let storage = timeout_at(end, stopped).await.map_err(late("storage"));
         drop(shared);
         let closed = match Arc::try_unwrap(self.rocks) {
             Ok(rocks) => rocks.close(),

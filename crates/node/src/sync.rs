@@ -10,10 +10,12 @@ use rustle_types::limits::SYNC_FRAME_BYTES_MAX;
 use rustle_types::{ChainId, PeerId};
 use rustle_wire::{SyncRefusal, SyncReply, SyncRequest};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use crate::facts::SyncFact;
 use crate::framed::{Framed, FramedError};
+use crate::guests::Guests;
 use crate::shared::Shared;
 
 /// Name of the protocol below `/rustle/<network>/`.
@@ -24,8 +26,13 @@ pub(crate) const VERSION: u32 = 1;
 pub(crate) const PULLS_QUEUED_MAX: usize = 256;
 /// Pulls at the same time, over all chains.
 const PULLS_MAX: usize = 16;
-/// Peers that are served at the same time; others are told to come again.
+/// Streams that are answered at the same time; others are reset, and the peer asks again.
 const SERVED_MAX: usize = 16;
+/// Streams of one peer among them.
+const SERVED_PER_PEER_MAX: usize = 4;
+/// How long a whole answer may take. A peer that needs longer asks again for the rest; one that dawdles gives up its
+/// place.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 /// Bytes of blocks in one frame.
 const BATCH_BYTES: usize = 512 * 1024;
 /// Blocks in one frame.
@@ -53,6 +60,8 @@ enum SyncError {
     Block(usize, rustle_chain::BlockError),
     #[error("{0}")]
     Read(#[from] rustle_chain::ReadError),
+    #[error("the peer took too long")]
+    Long,
     #[error("the node is shutting down")]
     Stopping,
 }
@@ -70,7 +79,8 @@ pub(crate) async fn pull(shared: Shared, mut pulls: mpsc::Receiver<Pull>) {
         let span = tracing::info_span!("pull", %chain, %peer);
         let work = async move {
             let _permit = permit;
-            let outcome = match pull_all(&shared, chain, peer).await {
+            let pulled = timeout(ANSWER_TIMEOUT, pull_all(&shared, chain, peer)).await;
+            let outcome = match pulled.unwrap_or(Err(SyncError::Long)) {
                 Ok(blocks) => {
                     tracing::debug!(blocks, "sync complete");
                     SyncOutcome::Complete
@@ -140,18 +150,19 @@ async fn pull_all(shared: &Shared, chain: ChainId, peer: PeerId) -> Result<u64, 
 
 /// Answers everyone who opens a sync stream.
 pub(crate) async fn serve(shared: Shared, mut inbound: mpsc::Receiver<Inbound>) {
-    let served = Arc::new(Semaphore::new(SERVED_MAX));
+    let guests = Guests::new(SERVED_MAX, SERVED_PER_PEER_MAX);
     while let Some(Inbound { peer, stream, .. }) = inbound.recv().await {
-        let permit = Arc::clone(&served).try_acquire_owned().ok();
         let shared = shared.clone();
         let stream = Framed::new(stream, SYNC_FRAME_BYTES_MAX, FRAME_TIMEOUT);
-        match permit {
-            Some(permit) => {
+        match guests.admit(peer) {
+            Some(guest) => {
                 let (spawner, span) = (shared.clone(), tracing::info_span!("sync", %peer));
                 let work = async move {
-                    let _permit = permit;
-                    if let Err(error) = answer(&shared, stream).await {
-                        tracing::debug!(%error, "sync stream failed");
+                    let _guest = guest;
+                    match timeout(ANSWER_TIMEOUT, answer(&shared, stream)).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => tracing::debug!(%error, "sync stream failed"),
+                        Err(_) => tracing::debug!("sync stream took too long"),
                     }
                 };
                 spawner.spawn(work.instrument(span));

@@ -32,7 +32,7 @@ enum ReadError {
 }
 
 /// Reads until the peer ends the stream or breaks the rules.
-pub(super) async fn read(shared: Shared, peer: PeerId, mut stream: Stream) {
+pub(super) async fn read(shared: Shared, peer: PeerId, visit: u64, mut stream: Stream) {
     loop {
         match read_message(&mut stream).await {
             Ok(Some(message)) => {
@@ -49,7 +49,7 @@ pub(super) async fn read(shared: Shared, peer: PeerId, mut stream: Stream) {
         }
     }
     // Without the exchange nobody counts readers.
-    let _ = shared.exchange.told.send(Told::ReaderEnded { peer }).await;
+    let _ = shared.exchange.told.send(Told::ReaderEnded { peer, visit }).await;
 }
 
 /// Reads one message into one buffer, so that its blocks are slices of it. `None` at the end of the stream.

@@ -40,15 +40,24 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the writer: it opens a stream and tells whether the peer speaks bitswap.
-    pub(super) fn spawn(shared: Shared, peer: PeerId) -> Self {
+    pub(super) fn spawn(shared: Shared, peer: PeerId, visit: u64) -> Self {
         let (parcels, queue) = mpsc::channel(PARCELS_MAX);
         let span = tracing::info_span!("bitswap", %peer);
         let spawner = shared.clone();
         let work = async move {
-            if let Err(error) = write(&shared, peer, queue).await {
+            if let Err(error) = write(&shared, peer, visit, queue).await {
                 tracing::debug!(%error, "no bitswap with the peer");
                 // Without the exchange nobody is served.
-                let _ = shared.exchange.told.send(Told::Mute { peer }).await;
+                let is_foreign = matches!(
+                    error,
+                    WriteError::Open(OpenError::Unsupported | OpenError::NotConnected)
+                );
+                let mute = Told::Mute {
+                    peer,
+                    visit,
+                    is_foreign,
+                };
+                let _ = shared.exchange.told.send(mute).await;
             }
         };
         spawner.spawn(work.instrument(span));
@@ -82,10 +91,19 @@ async fn open(shared: &Shared, peer: PeerId) -> Result<(Stream, Version), WriteE
     Ok((stream, Version::of_protocol(&protocol).unwrap_or(Version::V1_0)))
 }
 
-async fn write(shared: &Shared, peer: PeerId, mut queue: mpsc::Receiver<Parcel>) -> Result<(), WriteError> {
+async fn write(
+    shared: &Shared,
+    peer: PeerId,
+    visit: u64,
+    mut queue: mpsc::Receiver<Parcel>,
+) -> Result<(), WriteError> {
     let (mut stream, mut version) = open(shared, peer).await?;
     // Without the exchange the queue is closed, and the loop ends at once.
-    let _ = shared.exchange.told.send(Told::Speaks { peer, version }).await;
+    let _ = shared
+        .exchange
+        .told
+        .send(Told::Speaks { peer, visit, version })
+        .await;
     while let Some(parcel) = queue.recv().await {
         let (message, bytes) = pack(shared, parcel).await;
         let frame = message.frame(version);
