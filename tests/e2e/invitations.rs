@@ -173,3 +173,34 @@ async fn a_join_ends_at_its_deadline_when_nobody_is_there() {
     refused.refusal(1);
     assert!(node.client().await.unwrap().chains().await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_silent_member_does_not_hide_the_others() {
+    let mut cluster = Cluster::start(["A", "B", "C"], &Setup::default()).await.unwrap();
+    let chain = {
+        let a = cluster.client(0).await.unwrap();
+        rustle_admin::views::ChainRef::Id(a.create_chain("chat").await.unwrap())
+    };
+    let terms = InviteTerms {
+        expires_in: None,
+        uses: 0,
+    };
+    let (a, b) = (cluster.client(0).await.unwrap(), cluster.client(1).await.unwrap());
+    let first = a.invite(&chain, terms).await.unwrap();
+    b.join(&first, None).await.unwrap();
+    append(&b, &chain, "here").await.unwrap();
+    converged(&[a.clone(), b.clone()], &chain, SOON).await.unwrap();
+    // Made while B is connected, so that it names both.
+    let invitation = a.invite(&chain, terms).await.unwrap();
+
+    // A is gone, and its port swallows whatever comes, as a firewall would.
+    let address = cluster.node(0).address().to_string();
+    let port: u16 = address.split('/').nth(4).unwrap().parse().unwrap();
+    cluster.node_mut(0).kill().await.unwrap();
+    let _silent = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+
+    let c = cluster.client(2).await.unwrap();
+    c.join(&invitation, Some(SOON)).await.expect("B can answer");
+    let digest = converged(&[b, c], &chain, SOON).await.unwrap();
+    assert_eq!(digest.blocks, 2);
+}
