@@ -160,7 +160,7 @@ pub(crate) enum ChainCommand {
     },
     /// Show the blocks, newest first.
     #[command(
-        after_long_help = "JSON per line: block, position (null where not counted), height, time_ms, author, \
+        after_long_help = "JSON per line: block, height, time_ms, author, \
         parents[], topics[], kind (genesis, data, other), text (null where the body is not UTF-8), body_base64."
     )]
     Log {

@@ -108,7 +108,6 @@ pub(crate) struct AppendedBlock {
 #[derive(Serialize)]
 pub(crate) struct Block {
     block: String,
-    position: Option<u64>,
     height: u64,
     time_ms: u64,
     author: String,
@@ -249,7 +248,6 @@ impl From<&BlockView> for Block {
     fn from(view: &BlockView) -> Self {
         Self {
             block: view.block.to_string(),
-            position: view.position,
             height: view.height,
             time_ms: view.time.as_millis(),
             author: view.author.to_string(),
@@ -304,7 +302,6 @@ mod tests {
             sequence: 7,
             block: BlockView {
                 block: BlockId::of(b"block"),
-                position: None,
                 height: 3,
                 time: Timestamp::from_millis(1),
                 author: "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
@@ -328,7 +325,6 @@ mod tests {
             "height",
             "kind",
             "parents",
-            "position",
             "sequence",
             "text",
             "time_ms",

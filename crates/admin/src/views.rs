@@ -213,8 +213,6 @@ pub enum BlockKind {
 pub struct BlockView {
     /// Its id.
     pub block: BlockId,
-    /// Its place in the canonical order, where counted; the genesis block has 0.
-    pub position: Option<u64>,
     /// Longest way to the genesis block.
     pub height: u64,
     /// Clock of the author; informative.

@@ -379,7 +379,6 @@ fn view(store: &dyn Store, chain: &ChainId, id: &BlockId) -> Result<(BlockView, 
     })?;
     let view = BlockView {
         block: block.id(),
-        position: None,
         height: block.height(),
         time: block.time(),
         author,

@@ -116,7 +116,6 @@ impl From<BlockView> for proto::Block {
         };
         Self {
             block: view.block.to_string(),
-            position: view.position,
             height: view.height,
             time_ms: view.time.as_millis(),
             author: view.author.to_string(),
@@ -134,7 +133,6 @@ impl TryFrom<proto::Block> for BlockView {
     fn try_from(answer: proto::Block) -> Result<Self, Unreadable> {
         Ok(Self {
             block: field("block", &answer.block)?,
-            position: answer.position,
             height: answer.height,
             time: Timestamp::from_millis(answer.time_ms),
             author: field("author", &answer.author)?,

@@ -112,29 +112,26 @@ pub struct Block {
     /// Its id: a CID that any IPFS tool understands.
     #[prost(string, tag = "1")]
     pub block: ::prost::alloc::string::String,
-    /// Its place in the canonical order, where counted; that of the genesis block is 0.
-    #[prost(uint64, optional, tag = "2")]
-    pub position: ::core::option::Option<u64>,
     /// Longest way to the genesis block, in blocks.
-    #[prost(uint64, tag = "3")]
+    #[prost(uint64, tag = "2")]
     pub height: u64,
     /// Clock of the author in milliseconds since the Unix epoch; informative.
-    #[prost(uint64, tag = "4")]
+    #[prost(uint64, tag = "3")]
     pub time_ms: u64,
     /// Peer id of who signed it.
-    #[prost(string, tag = "5")]
+    #[prost(string, tag = "4")]
     pub author: ::prost::alloc::string::String,
     /// Ids of its parents.
-    #[prost(string, repeated, tag = "6")]
+    #[prost(string, repeated, tag = "5")]
     pub parents: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Its topics.
-    #[prost(string, repeated, tag = "7")]
+    #[prost(string, repeated, tag = "6")]
     pub topics: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// What it says.
-    #[prost(bytes = "bytes", tag = "8")]
+    #[prost(bytes = "bytes", tag = "7")]
     pub body: ::prost::bytes::Bytes,
     /// What it is for.
-    #[prost(enumeration = "block::Kind", tag = "9")]
+    #[prost(enumeration = "block::Kind", tag = "8")]
     pub kind: i32,
 }
 /// Nested message and enum types in `Block`.
@@ -414,7 +411,8 @@ pub mod chains_client {
                 .insert(GrpcMethod::new("rustle.admin.v1.Chains", "List"));
             self.inner.unary(req, path, codec).await
         }
-        /// Issues an invitation.
+        /// Issues an invitation. One by the founder of the chain also names other members, which let joiners in while the
+        /// founder is away; any other works only while the node that issued it is online.
         pub async fn invite(
             &mut self,
             request: impl tonic::IntoRequest<super::ChainsInviteRequest>,
@@ -557,7 +555,8 @@ pub mod chains_server {
             &self,
             request: tonic::Request<super::ChainsListRequest>,
         ) -> std::result::Result<tonic::Response<super::ChainsListResponse>, tonic::Status>;
-        /// Issues an invitation.
+        /// Issues an invitation. One by the founder of the chain also names other members, which let joiners in while the
+        /// founder is away; any other works only while the node that issued it is online.
         async fn invite(
             &self,
             request: tonic::Request<super::ChainsInviteRequest>,

@@ -163,7 +163,6 @@ impl Backend for Fake {
             .push((id, name));
         let genesis = BlockView {
             block: genesis,
-            position: Some(0),
             height: 0,
             time: Timestamp::from_millis(1_700_000_000_000),
             author: peer(),
@@ -219,7 +218,6 @@ impl Backend for Fake {
         let block = BlockId::of(&[&entry.body, height.to_le_bytes().as_slice()].concat());
         blocks.push(BlockView {
             block,
-            position: None,
             height,
             parents: vec![last.block],
             topics: entry.topics,
