@@ -1,6 +1,6 @@
 //! What is a chain, who may extend it, and how do nodes come to hold the same one?
 //!
-//! A chain is a DAG of signed blocks that grows without coordination: a block names all current leaves as parents. The
+//! A chain is a DAG of signed blocks that grows without coordination: a block names the current leaves as parents. The
 //! same blocks have the same order on every node, by height and then id, whatever the order in which they arrived.
 //!
 //! [`Block`] is a decoded and verified block; [`Chain`] the machine of one chain, which decides and never waits;

@@ -25,6 +25,8 @@ pub(crate) struct Ledger {
     store: Arc<dyn Store>,
     leaves: BTreeSet<Position>,
     leaf_heights: HashMap<BlockId, u64>,
+    /// The last block that was made here since the chain was opened.
+    last_own: Option<Position>,
     /// Heights of accepted blocks that are not durable. Bounded by the bytes that may wait for the disk.
     overlay: HashMap<BlockId, u64>,
     current: Pending,
@@ -85,6 +87,7 @@ impl Ledger {
             store,
             leaf_heights: leaves.iter().map(|leaf| (leaf.id, leaf.height)).collect(),
             leaves,
+            last_own: None,
             overlay: HashMap::new(),
             current: Pending::default(),
             written: VecDeque::new(),
@@ -135,11 +138,23 @@ impl Ledger {
         Ok(reader::block_record(&*self.store, &self.chain, id)?.map(|record| record.height))
     }
 
-    /// Parents and height of the next own block: all leaves, the oldest first, up to 16. The rest is merged by the next.
+    /// Parents and height of the next own block: all leaves, up to 16.
+    ///
+    /// Of more, the highest and the last own block are among them, so that the block stands above all that its author has
+    /// seen and descends from what the author said before, however many leaves others make. The others are the lowest, so
+    /// that the rest is merged by the next blocks.
     pub(crate) fn next_parents(&self) -> (Vec<BlockId>, u64) {
-        let oldest = self.leaves.iter().take(PARENTS_MAX);
-        let height = oldest.clone().next_back().map_or(0, |leaf| leaf.height + 1);
-        (oldest.map(|leaf| leaf.id).collect(), height)
+        let highest = self.leaves.last().copied();
+        let own = self.last_own.filter(|own| self.leaves.contains(own));
+        let mut parents: BTreeSet<Position> = highest.into_iter().chain(own).collect();
+        for leaf in &self.leaves {
+            if parents.len() == PARENTS_MAX {
+                break;
+            }
+            parents.insert(*leaf);
+        }
+        let height = highest.map_or(0, |leaf| leaf.height + 1);
+        (parents.iter().map(|leaf| leaf.id).collect(), height)
     }
 
     /// Where a later block of this chain belongs.
@@ -192,6 +207,7 @@ impl Ledger {
         self.current.bytes += block.bytes().len();
         self.pending_bytes += block.bytes().len();
         if let Some(request) = request {
+            self.last_own = Some(Position { height, id });
             let bytes = block.bytes().clone();
             self.current.own.push(Own {
                 request,

@@ -13,6 +13,8 @@ use super::*;
 use crate::testing::{block_of, no_chain, peer, signer};
 use crate::{create, reader};
 
+mod appends;
+
 /// A chain, its store, and a disk that commits when it is told to.
 struct Node {
     store: Arc<MemoryStore>,
@@ -279,24 +281,6 @@ fn appends_that_wait_for_the_disk_build_on_each_other() {
         [0, 1, 2, 3, 4, 5]
     );
     assert_eq!(node.chain.status().pending_bytes, 0);
-}
-
-#[test]
-fn an_append_merges_sixteen_leaves_the_oldest_first() {
-    let mut node = Node::new();
-    let fork: Vec<Block> = (0..20_u8)
-        .map(|n| node.block(&[node.genesis()], 1, &[n]))
-        .collect();
-    let newer = node.block(&[fork[0].id()], 2, b"newer");
-    node.pulled(1, fork.iter().cloned().chain([newer.clone()]).collect());
-    assert_eq!(node.chain.status().leaves, 20);
-    let oldest: Vec<BlockId> = node.chain.leaves().take(16).map(|leaf| leaf.id).collect();
-    assert!(!oldest.contains(&newer.id()));
-
-    node.append("merge");
-    assert_eq!(node.chain.status().leaves, 5);
-    node.append("merge the rest");
-    assert_eq!(node.chain.status().leaves, 1);
 }
 
 #[test]
