@@ -8,8 +8,8 @@ pub enum StoreError {
     /// The bytes on disk no longer match their CID. Fetch the block again.
     #[error("block {0} is damaged on disk; fetch it again")]
     Corrupt(Cid),
-    /// No room on the disk; reads go on.
-    #[error("the disk is full: {0}; make room in the data directory, reads go on meanwhile")]
+    /// No room on the disk. A store that is open answers reads meanwhile.
+    #[error("the disk is full: {0}; make room in the data directory, then start again")]
     Full(String),
     /// A synced write failed earlier, so nothing more is acknowledged until a restart.
     #[error("the store has halted after a failed write: {0}; check the disk and restart the node")]
