@@ -3,6 +3,7 @@
 //! RocksDB hands its errors over as text. What is matched here is the part that its own sources write
 //! (`env/fs_posix.cc`, `env/io_posix.cc`) and the C locale's text of the error number.
 
+use std::io;
 use std::path::Path;
 
 use rocksdb::{Error, ErrorKind};
@@ -11,17 +12,47 @@ use rustle_types::Cid;
 
 /// Why a directory could not be opened.
 pub(crate) fn on_open(path: &Path, error: &Error) -> StoreError {
-    let text: &str = error.as_ref();
+    let text = one_line(error.as_ref());
     // The first comes within one process, the second from another one.
     let held = text.contains("lock hold by current process")
         || (text.contains("While lock file") && text.contains("Resource temporarily unavailable"));
     if held {
         return StoreError::Busy(path.display().to_string());
     }
-    if is_full(text) {
-        StoreError::Full(text.to_owned())
+    // A file that another one names and that is not there is damage as well.
+    let damage = error.kind() == ErrorKind::Corruption || text.contains("No such file or directory");
+    if is_full(&text) {
+        StoreError::Full(text)
+    } else if damage {
+        damaged(path, &text)
     } else {
-        StoreError::Io(text.to_owned())
+        unreadable(path, &text)
+    }
+}
+
+/// What is in the directory is not what was written.
+pub(crate) fn damaged(path: &Path, reason: &str) -> StoreError {
+    StoreError::Io(format!(
+        "{} is damaged: {reason}; restore it from a backup, or move it away, start again and join the chains again",
+        path.display()
+    ))
+}
+
+/// The directory cannot be used, and nothing says that it is damaged.
+pub(crate) fn unreadable(path: &Path, reason: &str) -> StoreError {
+    StoreError::Io(format!(
+        "cannot open {}: {reason}; check the disk and who may write there, then start again",
+        path.display()
+    ))
+}
+
+/// Why a directory could not be made.
+pub(crate) fn on_create(path: &Path, error: &io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            StoreError::Full(format!("{}: {error}", path.display()))
+        }
+        _ => unreadable(path, &error.to_string()),
     }
 }
 
@@ -49,4 +80,8 @@ pub(crate) fn on_write(text: &str) -> StoreError {
 
 fn is_full(text: &str) -> bool {
     text.contains("No space left on device") || text.contains("Disk quota exceeded")
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -74,8 +74,10 @@ pub(crate) fn database(config: &Config) -> Options {
     options.create_if_missing(true);
     options.create_missing_column_families(true);
 
-    // A torn tail of the log is what a crash leaves, and is cut; a hole in the middle is not, and refuses to open.
+    // This mode ends the replay at the first damage, whatever it looks like and whatever follows, and says nothing. That
+    // is right for a torn tail, and `log::check` has found that there is no other damage.
     options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+    // Finds a log that is missing or too short, unless it is the newest: of that the manifest has no size.
     options.set_track_and_verify_wals_in_manifest(true);
     options.set_paranoid_checks(true);
 

@@ -30,6 +30,7 @@
 mod config;
 mod failure;
 mod families;
+mod log;
 mod pinned;
 mod store;
 #[cfg(test)]

@@ -13,7 +13,7 @@ use rustle_store::{Batch, ContentStore, Direction, Durability, Op, Record, Scan,
 use rustle_types::Cid;
 use rustle_types::content::HASH_IDENTITY;
 
-use crate::{Config, failure, families, pinned};
+use crate::{Config, failure, families, log, pinned};
 
 /// The version of the layout on disk. A directory of another version is refused.
 pub const FORMAT: u32 = 1;
@@ -43,16 +43,19 @@ impl RocksStore {
     /// Opens the store in the directory `path`, and creates it where there is none.
     ///
     /// Errors: [`StoreError::Busy`] while another process has it, [`StoreError::Format`] where another version wrote it,
-    /// [`StoreError::Io`] with RocksDB's own words for the rest, which includes a damaged log.
+    /// [`StoreError::Full`] without room for what an open writes, [`StoreError::Io`] with RocksDB's own words for the rest.
+    /// That includes a log with damage that sound records follow. A torn tail, as a crash leaves it, is cut with a
+    /// warning instead; it is not told from damage to the very last record.
     pub fn open(path: impl AsRef<Path>, config: &Config) -> Result<Self, StoreError> {
         let path = path.as_ref();
         create_directory(path)?;
+        log::check(path)?;
         let options = families::database(config);
         // A new directory has no families to list; whatever else is wrong the open itself reports.
         let present = DB::list_cf(&options, path).unwrap_or_default();
         let db = DB::open_cf_descriptors(&options, path, families::all(config, &present))
             .map_err(|error| failure::on_open(path, &error))?;
-        check_format(&db)?;
+        check_format(path, &db)?;
         tracing::debug!(path = %path.display(), sequence = db.latest_sequence_number(), "store opened");
         Ok(Self {
             db: Arc::new(db),
@@ -268,7 +271,7 @@ fn index_entry(size: usize) -> [u8; 9] {
 }
 
 fn create_directory(path: &Path) -> Result<(), StoreError> {
-    let io = |error: std::io::Error| StoreError::Io(format!("{}: {error}", path.display()));
+    let io = |error: std::io::Error| failure::on_create(path, &error);
     if path.is_dir() {
         return Ok(());
     }
@@ -283,22 +286,22 @@ fn create_directory(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Refuses the layout of another version, and marks a new store with this one.
-fn check_format(db: &DB) -> Result<(), StoreError> {
+fn check_format(path: &Path, db: &DB) -> Result<(), StoreError> {
     let meta = families::handle(db, families::of_table(Table::Meta));
     let Some(found) = db
         .get_cf(meta, FORMAT_KEY)
-        .map_err(|error| failure::on_read(&error))?
+        .map_err(|error| failure::on_open(path, &error))?
     else {
         let mut synced = WriteOptions::default();
         synced.set_sync(true);
         return db
             .put_cf_opt(meta, FORMAT_KEY, FORMAT.to_be_bytes(), &synced)
-            .map_err(|error| failure::on_open(db.path(), &error));
+            .map_err(|error| failure::on_open(path, &error));
     };
     let found = found
         .try_into()
         .map(u32::from_be_bytes)
-        .map_err(|_| StoreError::Io("the format record is not a number; restore the directory".to_owned()))?;
+        .map_err(|_| failure::damaged(path, "its format record is not a number"))?;
     if found == FORMAT {
         Ok(())
     } else {

@@ -8,7 +8,7 @@ use rustle_store::{Batch, ContentStore, Durability, Scan, Store, StoreError, Tab
 use rustle_types::{BlockId, Cid};
 use tempfile::TempDir;
 
-use crate::{Config, FORMAT, RocksStore, families};
+use crate::{Config, FORMAT, RocksStore, failure, families};
 
 struct TempStore {
     store: RocksStore,
@@ -164,6 +164,72 @@ fn a_format_record_that_is_no_number_is_refused() {
     drop(store);
 
     assert!(matches!(open(directory.path()), Err(StoreError::Io(_))));
+}
+
+#[test]
+fn damage_to_what_rocksdb_opens_first_names_the_directory_and_the_way_out() {
+    for (file, content) in [
+        ("CURRENT", Some("nonsense")),
+        ("CURRENT", Some("MANIFEST-000999\n")),
+        ("CURRENT", None),
+        ("MANIFEST-", None),
+        ("MANIFEST-", Some("\0\0\0")),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        put(&open(directory.path()).unwrap(), &block(1, 10)).unwrap();
+        let mut files = std::fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let path = files
+            .find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(file))
+            .unwrap();
+        match content {
+            Some(content) => std::fs::write(path, content).unwrap(),
+            None => std::fs::remove_file(path).unwrap(),
+        }
+
+        let error = open(directory.path()).map(drop).unwrap_err().to_string();
+
+        let named = format!("store: {} is damaged: ", directory.path().display());
+        assert!(error.starts_with(&named), "{file}: {error}");
+        assert!(
+            error.ends_with(
+                "restore it from a backup, or move it away, start again and join the chains again"
+            ),
+            "{file}: {error}"
+        );
+        assert!(!error.contains('\n'), "{file}: {error}");
+    }
+}
+
+#[test]
+fn a_place_that_cannot_be_a_directory_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    std::fs::write(&path, "").unwrap();
+
+    let error = open(&path).map(drop).unwrap_err().to_string();
+
+    assert!(
+        error.starts_with(&format!("store: cannot open {}: ", path.display())),
+        "{error}"
+    );
+    assert!(error.ends_with("then start again"), "{error}");
+}
+
+#[test]
+fn a_full_disk_promises_no_reads_where_there_may_be_none() {
+    let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+
+    let error = failure::on_create(Path::new("/data/store"), &full);
+
+    assert!(matches!(error, StoreError::Full(_)));
+    let text = error.to_string();
+    assert!(text.contains("/data/store") && !text.contains("reads"), "{text}");
+    assert!(
+        text.ends_with("make room in the data directory, then start again"),
+        "{text}"
+    );
 }
 
 #[test]
