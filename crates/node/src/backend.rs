@@ -25,6 +25,8 @@ use crate::{faults, files, join};
 
 /// Blocks that a long answer reads at once.
 const PAGE: usize = 256;
+/// Bytes of bodies after which it reads no further.
+const PAGE_BYTES: usize = 1024 * 1024;
 
 /// A running node behind its administration interface.
 pub(crate) struct Service {
@@ -298,11 +300,13 @@ impl Walk {
             let page = shared
                 .read(move |store| {
                     let positions = reader::log(store, &chain, after, direction, limit)?;
-                    let views = positions.iter().map(|position| view(store, &chain, &position.id));
-                    Ok((
-                        positions.last().copied(),
-                        views.collect::<Result<VecDeque<_>, _>>()?,
-                    ))
+                    let page = load(store, &chain, positions.iter().map(|position| position.id))?;
+                    let last = page
+                        .len()
+                        .checked_sub(1)
+                        .and_then(|last| positions.get(last))
+                        .copied();
+                    Ok((last, page))
                 })
                 .await?;
             let (last, page) = page.map_err(faults::chain)?;
@@ -336,8 +340,7 @@ impl Tail {
             let page = shared
                 .read(move |store| {
                     let ids = reader::sequence(store, &chain, next, PAGE)?;
-                    let views = ids.iter().map(|(_, id)| view(store, &chain, id));
-                    views.collect::<Result<Vec<_>, _>>()
+                    load(store, &chain, ids.into_iter().map(|(_, id)| id))
                 })
                 .await?;
             let page = page.map_err(faults::chain)?;
@@ -355,6 +358,25 @@ impl Tail {
             }
         }
     }
+}
+
+/// Loads blocks until a page is full; at least one where there is one.
+fn load(
+    store: &dyn Store,
+    chain: &ChainId,
+    ids: impl Iterator<Item = BlockId>,
+) -> Result<VecDeque<(BlockView, u64)>, ReadError> {
+    let mut page = VecDeque::new();
+    let mut bytes = 0;
+    for id in ids {
+        let loaded = view(store, chain, &id)?;
+        bytes += loaded.0.body.len();
+        page.push_back(loaded);
+        if PAGE_BYTES <= bytes {
+            break;
+        }
+    }
+    Ok(page)
 }
 
 /// A block as people are shown it, and its number in the order of delivery.
