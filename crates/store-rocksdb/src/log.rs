@@ -1,10 +1,10 @@
 //! Is the write-ahead log whole, but for a tail that a crash tore?
 //!
-//! RocksDB cannot be asked. Its strictest mode refuses every torn tail. The others end the replay at the first damage
-//! (point in time) or at some kinds of it (corrupted tail tolerated), and open without a word about the sound records
-//! behind it; a flipped length or a block of zeros is passed over in each of them. So the log is read once before
-//! RocksDB reads it, and damage that sound records follow is refused. What then is left is a tail, and
-//! `DBRecoveryMode::PointInTime` cuts it whatever it looks like.
+//! RocksDB cannot be asked. Its strictest mode refuses every torn tail. Point in time ends the replay at any damage and
+//! opens without a word about the sound records behind it. To tolerate a corrupted tail is to refuse a last record with
+//! a wrong checksum, which a loss of power leaves, and still to lose all that follows a damaged length, or zeros, in the
+//! last 32 KiB of a log. So the log is read once before RocksDB reads it, and damage that sound records follow is
+//! refused. What then is left is a tail, and `DBRecoveryMode::PointInTime` cuts it whatever it looks like.
 //!
 //! The layout is that of `db/log_format.h`: blocks of 32 KiB, in them fragments of a checksum (masked CRC-32C of type
 //! and payload), a length (u16 LE), a type and the payload. A record begins with the sequence number of its first
