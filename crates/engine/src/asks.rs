@@ -5,11 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::RngExt as _;
 use rustle_chain::Invitation;
-use rustle_types::limits::{CHAINS_MAX, INVITATION_ADDRESSES_MAX, INVITATION_PEERS_MAX};
-use rustle_types::{ChainId, Machine as _, Multiaddr, Now};
+use rustle_types::limits::{CHAINS_MAX, INVITATION_PEERS_MAX};
+use rustle_types::{ChainId, Machine as _, Now};
 use rustle_wire::Member;
 
 use crate::engine::{Engine, Ticket};
+use crate::reachable::reachable;
 use crate::{Ask, AskError, Output, Reply};
 
 // === impl Engine ===
@@ -126,17 +127,20 @@ impl Engine {
         uses: Option<u32>,
     ) -> Result<(), AskError> {
         self.known(chain)?;
-        let members = self.members(&chain);
+        let mut members = self.members(&chain);
         if members.first().is_none_or(|own| own.addresses.is_empty()) {
             return Err(AskError::NoAddress);
         }
-        let name = rustle_chain::reader::record(&*self.store, &chain)
+        let record = rustle_chain::reader::record(&*self.store, &chain)
             .map_err(|error| AskError::Damaged(error.to_string()))?
-            .map(|record| record.name)
             .ok_or(AskError::UnknownChain(chain))?;
+        if record.founder != self.signer.author() {
+            // The others refuse an invitation that neither they nor the founder made, so they are no help to a joiner.
+            members.truncate(1);
+        }
         let expires = expires_in.map(|wait| now.wall.plus(wait));
         let secret = self.rng.random();
-        let invitation = Invitation::issue(&self.signer, chain, &name, expires, uses, members, secret)
+        let invitation = Invitation::issue(&self.signer, chain, &record.name, expires, uses, members, secret)
             .map_err(|error| AskError::Invalid(error.to_string()))?;
         let ticket = self.ticket(Ticket::Invite {
             request,
@@ -167,8 +171,4 @@ impl Engine {
             .take(INVITATION_PEERS_MAX)
             .collect()
     }
-}
-
-fn reachable(addresses: &[Multiaddr]) -> Vec<Multiaddr> {
-    addresses.iter().take(INVITATION_ADDRESSES_MAX).cloned().collect()
 }

@@ -117,7 +117,8 @@ pub enum Ask {
         /// Its body.
         body: Body,
     },
-    /// Make an invitation.
+    /// Make an invitation. That of the chain's founder names also the members that are connected now, any of which lets
+    /// joiners in; that of another member names this node only, because the others would refuse it.
     Invite {
         /// The chain.
         chain: ChainId,

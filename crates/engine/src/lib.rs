@@ -36,6 +36,7 @@ mod chains;
 mod engine;
 mod event;
 mod join;
+mod reachable;
 
 pub use engine::{Config, Engine, OpenError};
 pub use event::{Ask, AskError, Input, Output, Reply};

@@ -183,6 +183,20 @@ fn a_member_that_did_not_found_the_chain_invites_for_itself_only() {
     let text = world.invite(0, chain, None, None);
     world.join(1, &text).unwrap();
     let by_member: Invitation = world.invite(1, chain, None, None).parse().unwrap();
+    let names = |invitation: &Invitation| {
+        invitation
+            .members()
+            .iter()
+            .map(|member| member.peer)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names(&by_member),
+        [world.nodes[1].peer],
+        "the others would refuse it"
+    );
+    let by_founder: Invitation = world.invite(0, chain, None, None).parse().unwrap();
+    assert_eq!(names(&by_founder), [world.nodes[0].peer, world.nodes[1].peer]);
     world.connect(2, 0).unwrap();
     world.connect(2, 1).unwrap();
 
