@@ -135,6 +135,18 @@ async fn a_mistake_in_the_configuration_is_told_with_its_line() {
 
     let refused = with_config("network = \n").await;
     assert!(refused.refusal(2).contains("line 1"));
+
+    for wrong in [
+        "log = \"==\"",
+        "log_format = \"x\"",
+        "listen = [\"nope\"]",
+        "[peers]\nping_idle_seconds = 0",
+    ] {
+        let refused = with_config(&format!("\n{wrong}\n")).await;
+        let expected = format!("line {}", 2 + wrong.matches('\n').count());
+        let line = refused.refusal(2);
+        assert!(line.contains(&expected), "{wrong}: {line}");
+    }
 }
 
 #[tokio::test]

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
-use rustle_node::config::{Config, ConfigFile, parse_addresses, parse_admin, parse_network};
+use clap::Parser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use rustle_node::config::{Config, ConfigFile, LogFormat, parse_addresses, parse_admin, parse_network};
+
+use crate::telemetry;
 
 /// Levels of the log unless told otherwise: what libp2p thinks worth telling is not what an operator needs.
 const LOG_DEFAULT: &str = "info,libp2p_swarm=warn,libp2p_kad=error";
@@ -31,17 +34,8 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// How the log on standard error looks [default: text]
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", value_parser = log_formats())]
     log_format: Option<LogFormat>,
-}
-
-/// How the log looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// All settings of the process.
@@ -59,7 +53,8 @@ impl Settings {
     /// Gathers them; an error is one line that says what to do.
     pub(crate) fn gather(flags: &Flags) -> Result<Self, String> {
         let file = match &flags.config {
-            Some(path) => ConfigFile::read(path).map_err(|error| error.to_string())?,
+            Some(path) => ConfigFile::read(path, |levels| telemetry::filter(levels).map(drop))
+                .map_err(|error| error.to_string())?,
             None => ConfigFile::default(),
         };
         let data_dir = match &flags.data_dir {
@@ -68,23 +63,17 @@ impl Settings {
         };
         let mut config = Config::new(data_dir);
         apply(&mut config, &file, flags).map_err(|error| error.to_string())?;
-        let log_format = match (flags.log_format, file.log_format.as_deref()) {
-            (Some(format), _) => format,
-            (None, None | Some("text")) => LogFormat::Text,
-            (None, Some("json")) => LogFormat::Json,
-            (None, Some(other)) => return Err(format!("log_format: `{other}` is neither `text` nor `json`")),
-        };
-        let log = file.log.unwrap_or_else(|| LOG_DEFAULT.to_owned());
+        let log = file.log.map(|levels| levels.into_inner());
         Ok(Self {
             config,
-            log_format,
-            log,
+            log_format: flags.log_format.or(file.log_format).unwrap_or_default(),
+            log: log.unwrap_or_else(|| LOG_DEFAULT.to_owned()),
         })
     }
 }
 
 fn apply(config: &mut Config, file: &ConfigFile, flags: &Flags) -> Result<(), rustle_node::ConfigError> {
-    config.apply(file)?;
+    config.apply(file);
     if let Some(network) = &flags.network {
         config.network = parse_network(network)?;
     }
@@ -98,4 +87,12 @@ fn apply(config: &mut Config, file: &ConfigFile, flags: &Flags) -> Result<(), ru
         config.admin = parse_admin(admin)?;
     }
     Ok(())
+}
+
+/// The values of `--log-format`.
+fn log_formats() -> impl TypedValueParser<Value = LogFormat> {
+    PossibleValuesParser::new(["text", "json"]).map(|text| match text.as_str() {
+        "json" => LogFormat::Json,
+        _ => LogFormat::Text,
+    })
 }
