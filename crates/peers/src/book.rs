@@ -21,6 +21,8 @@ const BACK_OFF_MIN: Duration = Duration::from_secs(1);
 const BACK_OFF_WANTED_MAX: Duration = Duration::from_secs(60);
 /// Longest back-off of any other.
 const BACK_OFF_MAX: Duration = Duration::from_secs(3600);
+/// Failures that still count against a peer that was reached: a minute of back-off, should it leave again at once.
+const REACHED_FAILURES_MAX: u32 = 6;
 /// Back-off of a peer of another network or version.
 const BACK_OFF_INCOMPATIBLE: Duration = Duration::from_secs(600);
 
@@ -139,7 +141,7 @@ impl Book {
         let Some(entry) = self.entries.get_mut(&peer) else {
             return;
         };
-        entry.failures = 0;
+        entry.failures = entry.failures.min(REACHED_FAILURES_MAX);
         entry.ready = Uptime::ZERO;
         entry.dialling = false;
         entry.known.seen = wall;
@@ -150,7 +152,15 @@ impl Book {
         }
     }
 
-    /// Notes that a dial came to nothing, or a connection to its end. A longer wait that was set before still holds.
+    /// Notes that the last connection of a peer came to its end; only one that lasted ends the growth of the waits.
+    pub(crate) fn on_lost(&mut self, peer: PeerId, now: Uptime, has_lasted: bool, rng: &mut StdRng) {
+        if let Some(entry) = self.entries.get_mut(&peer).filter(|_| has_lasted) {
+            entry.failures = 0;
+        }
+        self.on_failed(peer, now, rng);
+    }
+
+    /// Notes that a dial came to nothing. A longer wait that was set before still holds.
     pub(crate) fn on_failed(&mut self, peer: PeerId, now: Uptime, rng: &mut StdRng) {
         let Some(entry) = self.entries.get_mut(&peer) else {
             return;

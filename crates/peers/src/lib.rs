@@ -30,5 +30,5 @@ mod view;
 pub use book::{KNOWN_PEERS_MAX, KnownPeer, RecordError};
 pub use config::Config;
 pub use event::{ConnectError, Input, Output};
-pub use manager::{CONNECTS_MAX, Manager};
+pub use manager::{CONNECTS_MAX, FOREIGN_MAX, Manager};
 pub use view::{Class, PeerView};

@@ -17,10 +17,15 @@ use crate::{Config, ConnectError, Input, KnownPeer, Output, PeerView};
 
 /// Requests for a connection that may wait at once.
 pub const CONNECTS_MAX: usize = 64;
+/// Connections to peers that do not speak our protocol, leaving aside those that the operator asked for. One more is
+/// closed, so that strangers never take the place of peers.
+pub const FOREIGN_MAX: usize = 32;
 /// How long the answer to such a request may take; dial and handshake have deadlines of their own below it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(25);
 /// Longest back-off of a boot address.
 const BOOT_BACK_OFF_MAX: Duration = Duration::from_secs(60);
+/// A connection that lasted so long ends the growth of back-offs. Longer than a handshake may take.
+const STEADY: Duration = Duration::from_secs(10);
 
 /// Decides about all peers of a node.
 #[derive(Debug)]
@@ -57,10 +62,12 @@ struct Wanted {
     deadline: Uptime,
 }
 
-/// A boot address: dialled whenever no connection came from it.
+/// A boot address: dialled whenever the peer that lives there is not connected, whichever of the two dialled.
 #[derive(Debug)]
 struct Boot {
     address: Multiaddr,
+    /// Who lives there: what the address says, else who answered there last.
+    peer: Option<PeerId>,
     failures: u32,
     ready: Uptime,
     /// Dialling, or connected through this connection.
@@ -76,6 +83,7 @@ impl Manager {
         let mut rng = StdRng::seed_from_u64(seed);
         let boot = config.bootstrap.iter().map(|address| Boot {
             address: address.clone(),
+            peer: peer_in(address),
             failures: 0,
             ready: Uptime::ZERO,
             busy: false,
@@ -191,6 +199,7 @@ impl Manager {
             Some(Dial::Boot(index)) => {
                 if let Some(boot) = self.boot.get_mut(index) {
                     boot.connection = Some(id);
+                    boot.peer = Some(peer);
                 }
             }
             Some(Dial::Known(other)) if other != peer => {
@@ -215,14 +224,13 @@ impl Manager {
             self.timers.remove(&(deadline, id));
         }
         let peer = connection.peer;
-        if let Some(index) = self.boot.iter().position(|boot| boot.connection == Some(id)) {
-            self.on_boot_lost(now, index);
-        }
+        self.on_boot_disconnected(now, id, &connection);
         if connection.is_ready() && !self.is_up(&peer) {
             self.outbox.push(Output::Down { peer });
         }
         if !self.is_connected(&peer) {
-            self.book.on_failed(peer, now.uptime, &mut self.rng);
+            let has_lasted = STEADY <= now.uptime - connection.since;
+            self.book.on_lost(peer, now.uptime, has_lasted, &mut self.rng);
         }
     }
 
@@ -419,3 +427,7 @@ fn peer_in(address: &Multiaddr) -> Option<PeerId> {
 #[cfg(test)]
 #[path = "manager_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "boot_tests.rs"]
+mod boot_tests;

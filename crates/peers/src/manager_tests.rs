@@ -9,25 +9,25 @@ use super::*;
 use crate::Class;
 use rustle_types::Direction;
 
-const ALICE: &str = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
-const BOB: &str = "12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu";
+pub(super) const ALICE: &str = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
+pub(super) const BOB: &str = "12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu";
 
-fn id(text: &str) -> PeerId {
+pub(super) fn id(text: &str) -> PeerId {
     text.parse().unwrap()
 }
 
-fn config(local: &str) -> Config {
+pub(super) fn config(local: &str) -> Config {
     Config::new(id(local))
 }
 
-fn at(millis: u64) -> Now {
+pub(super) fn at(millis: u64) -> Now {
     Now {
         uptime: Uptime::from_millis(millis),
         wall: Timestamp::from_millis(1_000_000 + millis),
     }
 }
 
-fn address(port: u16) -> Multiaddr {
+pub(super) fn address(port: u16) -> Multiaddr {
     format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()
 }
 
@@ -556,6 +556,55 @@ fn a_peer_without_our_protocol_is_foreign() {
     alice.on_deadline(at(600_000));
     assert_eq!(closed(&drain(&mut alice)), None, "foreign peers are not pinged");
     assert_eq!(alice.views().next().unwrap().class, Class::Foreign);
+}
+
+/// A connection to a peer that does not speak our protocol; what follows from it.
+fn foreign(manager: &mut Manager, number: u64, direction: Direction) -> Vec<Output> {
+    let connection = ConnectionId(number);
+    manager.handle(at(0), connected(number, BOB, direction, None));
+    manager.handle(at(0), Input::ControlUnsupported { connection });
+    drain(manager)
+}
+
+#[test]
+fn foreign_connections_are_bounded_and_the_newest_is_refused() {
+    let mut alice = Manager::new(config(ALICE), 1);
+    let bound = FOREIGN_MAX as u64;
+    for number in 1..=bound {
+        assert_eq!(closed(&foreign(&mut alice, number, Direction::Inbound)), None);
+    }
+    for (number, direction) in [(bound + 1, Direction::Inbound), (bound + 2, Direction::Outbound)] {
+        let outputs = foreign(&mut alice, number, direction);
+        assert!(
+            matches!(outputs[..], [Output::Close { connection, goodbye: None }] if connection.0 == number),
+            "{outputs:?}"
+        );
+    }
+
+    let connection = ConnectionId(5);
+    alice.handle(at(0), Input::Disconnected { connection });
+    let outputs = foreign(&mut alice, bound + 3, Direction::Inbound);
+    assert_eq!(closed(&outputs), None, "a place has become free");
+    assert!(closed(&foreign(&mut alice, bound + 4, Direction::Inbound)).is_some());
+}
+
+#[test]
+fn a_foreign_peer_that_was_asked_for_is_always_let_in() {
+    let mut alice = Manager::new(config(ALICE), 1);
+    for number in 1..=FOREIGN_MAX as u64 {
+        foreign(&mut alice, number, Direction::Inbound);
+    }
+    let address = address(4001);
+    alice.handle(at(0), Input::Connect { request: 5, address });
+    let Some(Output::Dial { request, .. }) = alice.poll_output() else {
+        panic!("no dial")
+    };
+    let connection = ConnectionId(99);
+    alice.handle(at(0), connected(99, BOB, Direction::Outbound, Some(request)));
+    alice.handle(at(0), Input::ControlUnsupported { connection });
+    let outputs = drain(&mut alice);
+    assert_eq!(closed(&outputs), None);
+    assert_eq!(connect_result(&outputs), Some(Ok(id(BOB))));
 }
 
 fn any_input() -> impl Strategy<Value = Input> {

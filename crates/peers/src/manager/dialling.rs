@@ -2,8 +2,9 @@
 
 use rustle_types::{ConnectionId, Multiaddr, Now, PeerId};
 
-use super::{BOOT_BACK_OFF_MAX, CONNECT_TIMEOUT, CONNECTS_MAX, Dial, Manager, Wanted, peer_in};
+use super::{BOOT_BACK_OFF_MAX, CONNECT_TIMEOUT, CONNECTS_MAX, Dial, Manager, STEADY, Wanted, peer_in};
 use crate::book::back_off;
+use crate::connection::Connection;
 use crate::{ConnectError, Output};
 
 impl Manager {
@@ -70,20 +71,42 @@ impl Manager {
         }
     }
 
+    /// A boot address whose connection was the lesser of two is still served by the other; only when the peer is gone
+    /// altogether it is dialled again. The waits grow until a connection has lasted.
+    pub(super) fn on_boot_disconnected(&mut self, now: Now, id: ConnectionId, connection: &Connection) {
+        let is_gone = !self.is_connected(&connection.peer);
+        let has_lasted = STEADY <= now.uptime - connection.since;
+        for index in 0..self.boot.len() {
+            let boot = &mut self.boot[index];
+            let is_own = boot.connection == Some(id);
+            let was_served = !boot.busy && boot.peer == Some(connection.peer);
+            if is_own {
+                boot.busy = false;
+                boot.connection = None;
+            }
+            if is_gone && (is_own || was_served) {
+                if has_lasted {
+                    boot.failures = 0;
+                }
+                self.on_boot_lost(now, index);
+            }
+        }
+    }
+
     /// Dials boot addresses that are not connected, peers that the node needs, and while it has few peers any it knows.
     pub(super) fn fill(&mut self, now: Now) {
         for index in 0..self.boot.len() {
-            let boot = &mut self.boot[index];
-            let expected = peer_in(&boot.address);
-            if boot.busy || now.uptime < boot.ready {
+            let boot = &self.boot[index];
+            let is_served = boot
+                .peer
+                .is_some_and(|peer| peer == self.config.local || self.is_connected(&peer));
+            if boot.busy || now.uptime < boot.ready || is_served {
                 continue;
             }
             let address = boot.address.clone();
-            if expected.is_some_and(|peer| peer == self.config.local || self.is_up(&peer)) {
-                continue;
-            }
             self.boot[index].busy = true;
-            self.dial(Dial::Boot(index), expected, vec![address]);
+            // Without a name in the address, whoever lives there now is welcome.
+            self.dial(Dial::Boot(index), peer_in(&address), vec![address]);
         }
         let dialling = self
             .dials

@@ -3,7 +3,7 @@
 use rustle_types::{ConnectionId, Direction, Now, PeerId};
 use rustle_wire::{Control, Disconnect, DisconnectReason, Hello, Versions};
 
-use super::{BOOT_BACK_OFF_MAX, Manager};
+use super::{BOOT_BACK_OFF_MAX, FOREIGN_MAX, Manager};
 use crate::connection::Phase;
 use crate::{ConnectError, KnownPeer, Output};
 
@@ -25,16 +25,24 @@ impl Manager {
     }
 
     pub(super) fn on_unsupported(&mut self, now: Now, id: ConnectionId) {
+        let is_asked_for = self.boot.iter().any(|boot| boot.connection == Some(id));
+        let foreign = self.connections.values();
+        let foreign = foreign.filter(|one| matches!(one.phase, Phase::Foreign)).count();
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        if matches!(connection.phase, Phase::Opening | Phase::AwaitHello) {
-            connection.phase = Phase::Foreign;
-            let peer = connection.peer;
-            self.book.on_reached(peer, None, now.wall);
-            self.outbox.push(Output::Foreign { peer });
-            self.answer_for(id, |_| Ok(peer));
+        if !matches!(connection.phase, Phase::Opening | Phase::AwaitHello) {
+            return;
         }
+        if FOREIGN_MAX <= foreign && !is_asked_for && connection.request.is_none() {
+            self.close(id, None);
+            return;
+        }
+        connection.phase = Phase::Foreign;
+        let peer = connection.peer;
+        self.book.on_reached(peer, None, now.wall);
+        self.outbox.push(Output::Foreign { peer });
+        self.answer_for(id, |_| Ok(peer));
     }
 
     pub(super) fn on_control(&mut self, now: Now, id: ConnectionId, message: Control) {
@@ -133,9 +141,6 @@ impl Manager {
         let reached = (direction == Direction::Outbound).then_some(address);
         self.book.on_reached(peer, reached, now.wall);
         self.outbox.push(Output::Persist(self.book.persist(&peer)));
-        for boot in self.boot.iter_mut().filter(|boot| boot.connection == Some(id)) {
-            boot.failures = 0;
-        }
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.phase = Phase::Ready(Box::new(hello.clone()));
         }
