@@ -20,7 +20,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
 /// Talks to a running Rustle node.
 #[derive(Debug, Parser)]
-#[command(name = "rustle", version, after_long_help = AFTER_HELP)]
+#[command(name = "rustle", version, after_long_help = AFTER_HELP, arg_required_else_help = false)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) daemon: Daemon,
@@ -103,7 +103,7 @@ pub(crate) enum Command {
         length: Option<u64>,
     },
     /// Work with chains.
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Chain(ChainCommand),
 }
 
@@ -159,10 +159,8 @@ pub(crate) enum ChainCommand {
         text: Option<String>,
     },
     /// Show the blocks, newest first.
-    #[command(
-        after_long_help = "JSON per line: block, height, time_ms, author, \
-        parents[], topics[], kind (genesis, data, other), text (null where the body is not UTF-8), body_base64."
-    )]
+    #[command(after_long_help = "JSON per line: block, height, time_ms, author, \
+        parents[], topics[], kind (genesis, data, other), text (null where the body is not UTF-8), body_base64.")]
     Log {
         /// The chain.
         chain: String,
@@ -277,6 +275,9 @@ mod tests {
     #[test]
     fn wrong_lines_are_usage_errors_of_one_line() {
         for (line, hint) in [
+            ("rustle", "cat, chain"),
+            ("rustle chain", "create, list"),
+            ("rustle --json chain", "create, list"),
             ("rustle id --jsn", "'--jsn'"),
             ("rustle sing", "'sing'"),
             ("rustle cat", "<CID>"),

@@ -27,11 +27,6 @@ fn main() -> ExitCode {
                 let _ = error.print();
                 Ok(())
             }
-            // `rustle` alone: whoever types that wants to see the commands.
-            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                let _ = error.print();
-                return ExitCode::from(2);
-            }
             _ => Err(Failure::from(&error)),
         },
     };
