@@ -19,9 +19,7 @@ pub struct Identity {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// Not a private key in libp2p's protobuf encoding.
-    #[error(
-        "not a libp2p private key: {0}; restore the key file from a backup, or remove it to get a new identity"
-    )]
+    #[error("not a libp2p private key: {0}")]
     Malformed(String),
     /// A private key of another kind.
     #[error("a {0} key; a node needs an Ed25519 key")]

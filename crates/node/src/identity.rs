@@ -168,6 +168,8 @@ mod tests {
         std::fs::write(temp.path().join("identity.key"), b"garbage").unwrap();
         let error = DataDir::open(temp.path()).unwrap().identity().unwrap_err();
         assert!(matches!(error, DataDirError::Identity { .. }), "{error}");
+        let told = error.to_string();
+        assert_eq!(told.matches("restore").count(), 1, "what to do, once: {told}");
         assert_eq!(
             std::fs::read(temp.path().join("identity.key")).unwrap(),
             b"garbage"
