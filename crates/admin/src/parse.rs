@@ -127,8 +127,7 @@ pub fn entry(topics: Vec<String>, body: Bytes) -> Result<NewEntry, Fault> {
     }
     if BLOCK_BODY_BYTES_MAX < body.len() {
         return Err(Fault::bad_argument(format!(
-            "the body has {} bytes, a block holds at most {BLOCK_BODY_BYTES_MAX}; add it as a file and append its CID",
-            body.len()
+            "the body has more than {BLOCK_BODY_BYTES_MAX} bytes, the most a block holds; add it as a file and append its CID"
         )));
     }
     Ok(NewEntry { topics, body })
@@ -215,6 +214,7 @@ mod tests {
         assert!(entry(vec!["t".to_owned(); BLOCK_TOPICS_MAX], body(BLOCK_BODY_BYTES_MAX)).is_ok());
         assert!(entry(vec!["t".to_owned(); BLOCK_TOPICS_MAX + 1], body(0)).is_err());
         assert!(entry(vec![String::new()], body(0)).is_err());
-        assert!(entry(Vec::new(), body(BLOCK_BODY_BYTES_MAX + 1)).is_err());
+        let refused = entry(Vec::new(), body(BLOCK_BODY_BYTES_MAX + 9)).unwrap_err();
+        assert!(refused.message.contains("more than 262144 bytes"), "{refused}");
     }
 }

@@ -30,6 +30,12 @@ pub enum TokenError {
         #[source]
         cause: io::Error,
     },
+    /// There is no such file.
+    #[error("there is no token file {path}; start the daemon with --admin ADDR, or name its token with --token-file", path = .path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
     /// Others can read the file.
     #[error("the token file {path} has mode {mode:o}, others may read it; run `chmod 600 {path}`", path = .path.display())]
     Exposed {
@@ -51,11 +57,14 @@ pub enum TokenError {
 impl Token {
     /// Reads a token as a client does.
     pub fn load(path: &Path) -> Result<Self, TokenError> {
-        let file = |cause| TokenError::File {
-            path: path.to_owned(),
-            cause,
-        };
-        Self::read(path, File::open(path).map_err(file)?)
+        let open = File::open(path).map_err(|cause| {
+            let path = path.to_owned();
+            match cause.kind() {
+                io::ErrorKind::NotFound => TokenError::Missing { path },
+                _ => TokenError::File { path, cause },
+            }
+        });
+        Self::read(path, open?)
     }
 
     /// Reads the daemon's token; makes one where there is none. A file that others can read is refused.
@@ -153,6 +162,14 @@ mod tests {
         assert!(!token.matches(b""));
         assert!(!token.matches(&token.as_str().as_bytes()[..63]));
         assert!(!token.matches("0".repeat(64).as_bytes()));
+    }
+
+    #[test]
+    fn a_missing_file_tells_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Token::load(&folder.path().join("admin.token")).unwrap_err();
+        assert!(matches!(error, TokenError::Missing { .. }), "{error}");
+        assert!(error.to_string().contains("--admin"), "{error}");
     }
 
     #[test]
