@@ -3,8 +3,10 @@
 //! RocksDB cannot be asked. Its strictest mode refuses every torn tail. Point in time ends the replay at any damage and
 //! opens without a word about the sound records behind it. To tolerate a corrupted tail is to refuse a last record with
 //! a wrong checksum, which a loss of power leaves, and still to lose all that follows a damaged length, or zeros, in the
-//! last 32 KiB of a log. So the log is read once before RocksDB reads it, and damage that sound records follow is
-//! refused. What then is left is a tail, and `DBRecoveryMode::PointInTime` cuts it whatever it looks like.
+//! last 32 KiB of a log. So the log is read once before RocksDB reads it, and damage that the record of a synced batch
+//! follows is refused: the sync had put all before it onto the disk. What else is left is a tail, in which a loss of power
+//! may leave gaps as the system writes its pages in any order, and `DBRecoveryMode::PointInTime` cuts it whatever it
+//! looks like.
 //!
 //! The layout is that of `db/log_format.h`: blocks of 32 KiB, in them fragments of a checksum (masked CRC-32C of type
 //! and payload), a length (u16 LE), a type and the payload. A record begins with the sequence number of its first
@@ -17,11 +19,15 @@ use std::path::{Path, PathBuf};
 use rustle_store::StoreError;
 
 use crate::failure;
+use crate::store::SYNCED_KEY;
 
 const BLOCK_BYTES: usize = 32 << 10;
 const HEADER_BYTES: usize = 7;
 /// Sequence number and count.
 const BATCH_HEADER_BYTES: usize = 12;
+
+/// Where the mark of a synced batch ends at the latest: type, column family and length before it.
+const MARK_BYTES_MAX: usize = 1 + 5 + 5 + SYNCED_KEY.len();
 
 const FULL: u8 = 1;
 const FIRST: u8 = 2;
@@ -93,7 +99,7 @@ struct Torn {
 
 enum Fault {
     Io(io::Error),
-    /// Sound records follow the damage.
+    /// The sound record of a synced batch follows the damage.
     Hole(Torn),
     /// A fragment of a recycled log at this byte. Such logs are not written here, and RocksDB does not come to an end
     /// over one.
@@ -114,6 +120,8 @@ struct Unfinished {
     offset: u64,
     /// Its first bytes, [`BATCH_HEADER_BYTES`] at most.
     head: Vec<u8>,
+    /// Whether it belongs to a synced batch.
+    is_synced: bool,
 }
 
 enum Block {
@@ -210,12 +218,17 @@ impl Replay {
             let end = at + HEADER_BYTES + payload.len();
             match (kind, &mut *unfinished) {
                 (FULL, None) => match batch_header(payload) {
-                    Some(header) => self.record(header)?,
+                    Some(header) => self.record(header, is_synced(payload))?,
                     None => return damaged(unfinished, end),
                 },
                 (FIRST, None) => {
                     let head = payload[..payload.len().min(BATCH_HEADER_BYTES)].to_vec();
-                    *unfinished = Some(Unfinished { offset: here, head });
+                    let is_synced = is_synced(payload);
+                    *unfinished = Some(Unfinished {
+                        offset: here,
+                        head,
+                        is_synced,
+                    });
                 }
                 (MIDDLE | LAST, Some(record)) => {
                     let missing = BATCH_HEADER_BYTES - record.head.len();
@@ -224,19 +237,20 @@ impl Replay {
                         let Some(header) = batch_header(&record.head) else {
                             return damaged(unfinished, end);
                         };
+                        let is_synced = record.is_synced;
                         *unfinished = None;
-                        self.record(header)?;
+                        self.record(header, is_synced)?;
                     }
                 }
                 // The end of the record before is missing, or the beginning of this one.
-                (FULL | FIRST, Some(record)) => {
+                (FULL | FIRST, Some(record)) if is_synced(payload) => {
                     return Err(Fault::Hole(Torn {
                         log: path.to_owned(),
                         offset: record.offset,
                         bytes: here - record.offset,
                     }));
                 }
-                (MIDDLE | LAST, None) => return damaged(unfinished, end),
+                (MIDDLE | LAST, None) | (FULL | FIRST, Some(_)) => return damaged(unfinished, end),
                 // Notes of RocksDB to itself.
                 _ => {}
             }
@@ -255,11 +269,14 @@ impl Replay {
         Ok(Block::Sound)
     }
 
-    /// Takes note of a whole record. Behind a torn log it must be the one that was written next: the log was cut then,
-    /// in an earlier open.
-    fn record(&mut self, (sequence, count): (u64, u32)) -> Result<(), Fault> {
-        if let Some(torn) = self.torn.take_if(|_| self.next != Some(sequence)) {
-            return Err(Fault::Hole(torn));
+    /// Takes note of a whole record. Behind a torn log it should be the one that was written next: the log was cut then,
+    /// in an earlier open. Any other is lost with the tail, which a synced one must not be.
+    fn record(&mut self, (sequence, count): (u64, u32), is_synced: bool) -> Result<(), Fault> {
+        if self.torn.is_some() && self.next != Some(sequence) {
+            return match self.torn.take_if(|_| is_synced) {
+                Some(torn) => Err(Fault::Hole(torn)),
+                None => Ok(()),
+            };
         }
         self.torn = None;
         self.next = Some(sequence.saturating_add(u64::from(count)));
@@ -276,7 +293,7 @@ impl Replay {
     }
 }
 
-/// Whether a record begins anywhere in `bytes`, which lie `distance` bytes behind the damage.
+/// Whether the record of a synced batch begins anywhere in `bytes`, which lie `distance` bytes behind the damage.
 ///
 /// Content may hold what looks like a record, so that its sequence number must fit as well: `next` or as much more as
 /// there can be operations between, of which each takes more than one byte in the log.
@@ -294,7 +311,7 @@ fn any_record(bytes: &[u8], next: Option<u64>, distance: u64) -> bool {
                     .is_some_and(|more| more <= distance + at as u64)
             })
         });
-        fits && fragment(rest).is_some_and(|(_, payload)| payload.len() >= size_of::<u64>())
+        fits && fragment(rest).is_some_and(|(_, payload)| is_synced(payload))
     })
 }
 
@@ -309,6 +326,15 @@ fn fragment(bytes: &[u8]) -> Option<(u8, &[u8])> {
     }
     let sound = u32::from_le_bytes([c0, c1, c2, c3]) == masked(crc32c(&bytes[6..HEADER_BYTES + length]));
     sound.then_some((kind, &rest[..length]))
+}
+
+/// Whether a record that begins with `payload` is that of a synced batch. The mark is its first operation; of a record
+/// whose first fragment ends before it (one in a thousand, at the end of a block) this is not known.
+fn is_synced(payload: &[u8]) -> bool {
+    payload
+        .get(BATCH_HEADER_BYTES..)
+        .and_then(|operations| operations.get(..operations.len().min(MARK_BYTES_MAX)))
+        .is_some_and(|first| first.windows(SYNCED_KEY.len()).any(|bytes| bytes == SYNCED_KEY))
 }
 
 fn batch_header(payload: &[u8]) -> Option<(u64, u32)> {

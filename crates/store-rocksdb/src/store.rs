@@ -20,6 +20,8 @@ pub const FORMAT: u32 = 1;
 
 /// Key of the format record (u32 BE) in [`Table::Meta`]. The dot keeps it apart from the settings of the node.
 const FORMAT_KEY: &[u8] = b"store.format";
+/// First operation of each synced batch: whoever finds it in the log knows that all before it had reached the disk.
+pub(crate) const SYNCED_KEY: &[u8] = b"store.synced";
 
 /// A store in a directory, held by this process alone.
 ///
@@ -99,11 +101,14 @@ impl RocksStore {
         Ok(sum)
     }
 
-    /// The batch in RocksDB's terms.
-    fn prepare(&self, batch: &Batch) -> WriteBatch {
+    /// The batch in RocksDB's terms. What is synced carries a mark, so that the log tells what was acknowledged.
+    fn prepare(&self, batch: &Batch, durability: Durability) -> WriteBatch {
         let blocks = families::handle(&self.db, families::BLOCKS);
         let index = families::handle(&self.db, families::INDEX);
         let mut writes = WriteBatch::default();
+        if durability == Durability::Synced {
+            writes.put_cf(self.table(Table::Meta), SYNCED_KEY, b"");
+        }
         // Blocks that the batch itself has changed: what the disk holds of them says nothing any more.
         let mut touched = HashSet::new();
         for op in batch.ops() {
@@ -160,17 +165,11 @@ impl RocksStore {
         {
             return Err(failure);
         }
-        let synced = durability == Durability::Synced;
         if writes.is_empty() {
-            // Nothing to write, but earlier buffered batches become durable with a synced one.
-            return if synced {
-                self.db.flush_wal(true).map_err(String::from)
-            } else {
-                Ok(())
-            };
+            return Ok(());
         }
         let mut options = WriteOptions::default();
-        options.set_sync(synced);
+        options.set_sync(durability == Durability::Synced);
         self.db.write_opt(writes, &options).map_err(String::from)
     }
 
@@ -254,7 +253,7 @@ impl Store for RocksStore {
         if let Some(reason) = &*halted {
             return Err(StoreError::Halted(reason.clone()));
         }
-        let writes = self.prepare(&batch);
+        let writes = self.prepare(&batch, durability);
         self.write(writes, durability).map_err(|reason| {
             tracing::error!(%reason, path = %self.path.display(), "write failed, the store takes no more");
             let error = failure::on_write(&reason);

@@ -303,13 +303,14 @@ fn a_block_that_is_there_is_not_written_again() {
     let store = temporary();
     let kept = block(8, 100_000);
     put(&store, &kept).unwrap();
-    let before = (store.db().latest_sequence_number(), store.disk_bytes().unwrap());
+    let before = store.disk_bytes().unwrap();
 
     put(&store, &kept).unwrap();
 
-    assert_eq!(
-        (store.db().latest_sequence_number(), store.disk_bytes().unwrap()),
-        before
+    let grown = store.disk_bytes().unwrap() - before;
+    assert!(
+        grown < 100,
+        "only the mark of a synced batch is written: {grown} bytes"
     );
 }
 

@@ -28,10 +28,14 @@ fn append(store: &RocksStore, number: u32) {
 
 /// A store with acknowledged records whose process was killed, and its log.
 fn killed() -> (TempDir, PathBuf) {
+    killed_after(|store| store.commit(Batch::new(), Durability::Synced).unwrap())
+}
+
+fn killed_after(last: impl FnOnce(&RocksStore)) -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).unwrap();
     (0..RECORDS).for_each(|number| append(&store, number));
-    store.commit(Batch::new(), Durability::Synced).unwrap();
+    last(&store);
     // Nothing is flushed where a store is dropped: what is left is what a kill leaves.
     drop(store);
     let log = log_of(directory.path());
@@ -161,7 +165,7 @@ fn zeros_in_the_middle_of_the_log_are_refused() {
 
 #[test]
 fn a_log_that_was_cut_opens_with_the_records_before_the_cut() {
-    let (_directory, log) = killed();
+    let (_directory, log) = killed_after(|_| ());
     let sound = fs::read(&log).unwrap();
     for cut in [
         1,
@@ -175,7 +179,7 @@ fn a_log_that_was_cut_opens_with_the_records_before_the_cut() {
         sound.len() - BLOCK_BYTES,
         sound.len() / 2,
     ] {
-        let (directory, log) = killed();
+        let (directory, log) = killed_after(|_| ());
         change(&log, |bytes| bytes.truncate(sound.len() - cut));
 
         let found = kept(directory.path()).unwrap();
@@ -300,4 +304,42 @@ fn a_log_that_was_removed_is_refused() {
     let error = open(directory.path()).map(drop).unwrap_err().to_string();
 
     assert!(error.contains("its log (the file *.log) is missing"), "{error}");
+}
+
+#[test]
+fn a_gap_in_what_was_not_synced_is_cut() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    (0..RECORDS / 2).for_each(|number| append(&store, number));
+    store.commit(Batch::new(), Durability::Synced).unwrap();
+    let synced = fs::metadata(log_of(directory.path())).unwrap().len() as usize;
+    (RECORDS / 2..RECORDS).for_each(|number| append(&store, number));
+    drop(store);
+    let log = log_of(directory.path());
+
+    // The system writes its pages in any order: one was not written when the power went, those behind it were.
+    change(&log, |bytes| bytes[synced + 5_000..synced + 9_096].fill(0));
+
+    let kept = kept(directory.path()).unwrap();
+    assert!((RECORDS as usize / 2..RECORDS as usize).contains(&kept), "{kept}");
+}
+
+#[test]
+fn a_gap_before_what_was_synced_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    (0..RECORDS / 2).for_each(|number| append(&store, number));
+    let middle = fs::metadata(log_of(directory.path())).unwrap().len() as usize;
+    (RECORDS / 2..RECORDS).for_each(|number| append(&store, number));
+    let mut batch = Batch::new();
+    batch.put(Table::Meta, b"acknowledged".to_vec(), vec![]);
+    store.commit(batch, Durability::Synced).unwrap();
+    (RECORDS..RECORDS + 50).for_each(|number| append(&store, number));
+    drop(store);
+
+    change(&log_of(directory.path()), |bytes| {
+        bytes[middle..middle + 4_096].fill(0)
+    });
+
+    assert_refused(directory.path(), "a page of what was synced");
 }
