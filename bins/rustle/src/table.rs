@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use data_encoding::HEXLOWER;
-use rustle_admin::views::BlockView;
+use rustle_admin::views::{BlockKind, BlockView};
 use rustle_types::Timestamp;
 
 /// Bytes of a binary body that are shown.
@@ -54,7 +54,9 @@ pub(crate) fn block_line(view: &BlockView) -> String {
         // Writing to a String cannot fail.
         let _ = write!(line, "  [{}]", topics.join(", "));
     }
-    if !view.body.is_empty() {
+    if view.kind == BlockKind::Genesis {
+        line.push_str("  (the chain begins)");
+    } else if !view.body.is_empty() {
         let _ = write!(line, "  {}", body(&view.body));
     }
     line
