@@ -4,6 +4,8 @@
 pub const NETWORK_NAME_BYTES_MAX: usize = 32;
 /// Longest topic name.
 pub const TOPIC_NAME_BYTES_MAX: usize = 256;
+/// Longest name of the topic of a chain: `/rustle/<network>/chain/1/<id of 59 characters>`.
+pub const CHAIN_TOPIC_BYTES_MAX: usize = "/rustle/".len() + NETWORK_NAME_BYTES_MAX + "/chain/1/".len() + 59;
 
 /// Largest content block, as bitswap 1.2 allows (2 MiB).
 pub const CONTENT_BLOCK_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -42,8 +44,8 @@ pub const BLOCK_BYTES_MAX: usize = BLOCK_BODY_BYTES_MAX + 4 * 1024;
 pub const ANNOUNCED_BLOCK_BYTES_MAX: usize = 16 * 1024;
 /// Longest name of a chain.
 pub const CHAIN_NAME_BYTES_MAX: usize = 64;
-/// Chains on one node.
-pub const CHAINS_MAX: usize = 10_000;
+/// Chains on one node. A node tells each new neighbour the topics of all of them in one message.
+pub const CHAINS_MAX: usize = 4096;
 /// Leaves named in one announcement.
 pub const ANNOUNCED_LEAVES_MAX: usize = 64;
 /// Blocks of one chain that wait for missing ancestors.
@@ -77,6 +79,23 @@ const _: () = assert!(
     "an announcement fits a message"
 );
 const _: () = assert!(
+    CHAIN_TOPIC_BYTES_MAX <= TOPIC_NAME_BYTES_MAX,
+    "the topic of a chain is a topic"
+);
+const _: () = assert!(
     CONTENT_BLOCK_BYTES_MAX < BITSWAP_MESSAGE_BYTES_MAX,
     "each content block fits a message"
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BlockId, ChainId, NetworkName};
+
+    #[test]
+    fn the_longest_topic_of_a_chain_has_its_bound() {
+        let network: NetworkName = "n".repeat(NETWORK_NAME_BYTES_MAX).parse().unwrap();
+        let chain = ChainId::of_genesis(BlockId::of(b"genesis"));
+        assert_eq!(network.chain_topic(&chain).as_str().len(), CHAIN_TOPIC_BYTES_MAX);
+    }
+}

@@ -1,9 +1,11 @@
 //! Topics: what one node publishes reaches others only through nodes that found it good.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use rustle_net::{Command, Event, MessageRef};
-use rustle_types::limits::GOSSIP_MESSAGE_BYTES_MAX;
-use rustle_types::{PeerId, TopicName, Verdict};
+use rustle_types::limits::{CHAINS_MAX, GOSSIP_MESSAGE_BYTES_MAX, NETWORK_NAME_BYTES_MAX};
+use rustle_types::{BlockId, ChainId, NetworkName, PeerId, TopicName, Verdict};
 
 use crate::peer::{Peer, TCP, config};
 
@@ -89,6 +91,67 @@ async fn whoever_subscribed_before_is_told_again_to_a_newcomer() {
 
     subscribed(&mut b, a.id()).await;
     subscribed(&mut a, b.id()).await;
+}
+
+/// As many topics of chains as a node may have, with the longest names.
+fn most_topics() -> BTreeSet<TopicName> {
+    let network: NetworkName = "n".repeat(NETWORK_NAME_BYTES_MAX).parse().unwrap();
+    (0..CHAINS_MAX)
+        .map(|number| network.chain_topic(&ChainId::of_genesis(BlockId::of(&number.to_be_bytes()))))
+        .collect()
+}
+
+/// Waits until all topics that `who` subscribed to were heard.
+async fn all_subscribed(at: &mut Peer, who: PeerId, topics: &BTreeSet<TopicName>) {
+    let mut missing = topics.clone();
+    while !missing.is_empty() {
+        let heard = at
+            .wait("a subscription", |event| match event {
+                Event::Subscribed { peer, topic } if *peer == who => Some(topic.clone()),
+                _ => None,
+            })
+            .await;
+        missing.remove(&heard);
+    }
+}
+
+#[tokio::test]
+async fn all_topics_of_a_node_with_the_most_chains_are_heard_by_a_newcomer() {
+    let topics = most_topics();
+    let mut full = Peer::start(config(TCP)).await;
+    for topic in topics.clone() {
+        full.send(Command::Subscribe { topic }).await;
+    }
+    let last = topics.last().unwrap().clone();
+
+    for newcomer_dials in [true, false] {
+        let mut newcomer = Peer::start(config(TCP)).await;
+        if newcomer_dials {
+            newcomer.connect(&mut full).await;
+        } else {
+            full.connect(&mut newcomer).await;
+        }
+        all_subscribed(&mut newcomer, full.id(), &topics).await;
+
+        newcomer.send(Command::Subscribe { topic: last.clone() }).await;
+        let only = BTreeSet::from([last.clone()]);
+        all_subscribed(&mut full, newcomer.id(), &only).await;
+    }
+}
+
+#[tokio::test]
+async fn two_nodes_with_the_most_chains_hear_all_of_each_other() {
+    let topics = most_topics();
+    let mut a = Peer::start(config(TCP)).await;
+    let mut b = Peer::start(config(TCP)).await;
+    for topic in topics.clone() {
+        a.send(Command::Subscribe { topic: topic.clone() }).await;
+        b.send(Command::Subscribe { topic }).await;
+    }
+    a.connect(&mut b).await;
+    let (a_id, b_id) = (a.id(), b.id());
+    all_subscribed(&mut b, a_id, &topics).await;
+    all_subscribed(&mut a, b_id, &topics).await;
 }
 
 #[tokio::test]
