@@ -6,15 +6,13 @@
 use std::time::Duration;
 
 use libp2p::gossipsub::{self, MessageAuthenticity, MessageId, TopicHash, TopicSubscriptionFilter};
-use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::{StreamProtocol, connection_limits, identify, kad};
 use rustle_types::limits::{GOSSIP_MESSAGE_BYTES_MAX, TOPIC_NAME_BYTES_MAX};
 use rustle_types::{NetworkName, PeerId};
 
-use crate::config::{
-    GOSSIP_CONTROL_BYTES_MAX, GOSSIP_OVERHEAD_BYTES, GOSSIP_TOPICS_PER_PEER_MAX, PROVIDED_KEYS_MAX,
-};
+use crate::config::{GOSSIP_CONTROL_BYTES_MAX, GOSSIP_OVERHEAD_BYTES, GOSSIP_TOPICS_PER_PEER_MAX};
+use crate::providers::Providers;
 use crate::streams::Streams;
 use crate::{ConnectionLimits, Identity};
 
@@ -29,7 +27,7 @@ pub(crate) struct Behaviour {
     pub(crate) limits: connection_limits::Behaviour,
     pub(crate) streams: Streams,
     pub(crate) identify: identify::Behaviour,
-    pub(crate) kad: kad::Behaviour<MemoryStore>,
+    pub(crate) kad: kad::Behaviour<Providers>,
     pub(crate) gossipsub: Gossipsub,
 }
 
@@ -57,6 +55,7 @@ impl Behaviour {
         let limits = connection_limits::ConnectionLimits::default()
             .with_max_pending_incoming(Some(limits.pending_inbound))
             .with_max_established(Some(limits.established))
+            .with_max_established_incoming(Some(limits.established_inbound))
             .with_max_established_per_peer(Some(limits.established_per_peer));
         let identify =
             identify::Config::new(IDENTIFY_PROTOCOL_VERSION.to_owned(), identity.keypair().public())
@@ -77,17 +76,13 @@ pub(crate) fn dht_protocol(network: &NetworkName) -> StreamProtocol {
         .expect("the name begins with a slash")
 }
 
-fn kademlia(peer: PeerId, network: &NetworkName, server: bool) -> kad::Behaviour<MemoryStore> {
+fn kademlia(peer: PeerId, network: &NetworkName, server: bool) -> kad::Behaviour<Providers> {
     let mut config = kad::Config::new(dht_protocol(network));
     // Records of others come to us first: providers are kept within bounds, values not at all (we have no use for them).
     config
         .set_record_filtering(kad::StoreInserts::FilterBoth)
         .set_query_timeout(DHT_QUERY_TIMEOUT);
-    let store = MemoryStoreConfig {
-        max_provided_keys: PROVIDED_KEYS_MAX,
-        ..Default::default()
-    };
-    let mut kad = kad::Behaviour::with_config(peer, MemoryStore::with_config(peer, store), config);
+    let mut kad = kad::Behaviour::with_config(peer, Providers::new(peer), config);
     // Left alone, it stays a client until an external address is confirmed, which never happens on a LAN.
     kad.set_mode(Some(if server {
         kad::Mode::Server

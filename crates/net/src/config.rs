@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustle_types::limits::CHAINS_MAX;
+use rustle_types::limits::{CHAIN_TOPIC_BYTES_MAX, CHAINS_MAX, GOSSIP_MESSAGE_BYTES_MAX};
 use rustle_types::{ConnectionId, Multiaddr, NetworkName, PeerId};
 use tokio::sync::mpsc;
 
@@ -50,13 +50,27 @@ pub(crate) const GOSSIP_OVERHEAD_BYTES: usize = 64 * 1024;
 pub(crate) const GOSSIP_CONTROL_BYTES_MAX: usize = 512 * 1024;
 /// Gossip: topics that one peer may be subscribed to. A node may have so many chains.
 pub(crate) const GOSSIP_TOPICS_PER_PEER_MAX: usize = CHAINS_MAX;
+/// Gossip: what a subscription takes beside the name of its topic: two tags, two lengths, tag and value of the switch,
+/// and as much again for a switch that a later version may add.
+const GOSSIP_SUBSCRIPTION_BYTES: usize = 12;
+
+const _: () = {
+    // On a new connection a node tells all its topics in one message; refused, the peer would never hear of one.
+    let all_topics = CHAINS_MAX * (CHAIN_TOPIC_BYTES_MAX + GOSSIP_SUBSCRIPTION_BYTES);
+    assert!(all_topics <= GOSSIP_CONTROL_BYTES_MAX);
+    assert!(GOSSIP_CONTROL_BYTES_MAX <= GOSSIP_MESSAGE_BYTES_MAX + GOSSIP_OVERHEAD_BYTES);
+};
 
 /// Addresses of one peer that are believed and passed on.
 pub(crate) const PEER_ADDRESSES_MAX: usize = 16;
 /// Searches in the DHT at the same time; further ones end with nothing.
 pub(crate) const SEARCHES_MAX: usize = 256;
-/// Keys that this node provides in the DHT, and keys of others that it remembers providers of.
+/// Keys that this node provides in the DHT.
 pub(crate) const PROVIDED_KEYS_MAX: usize = 16 * 1024;
+/// Keys that only others provide and this node remembers; they take no room from its own.
+pub(crate) const FOREIGN_KEYS_MAX: usize = 8 * 1024;
+/// Addresses that are remembered with each of their providers.
+pub(crate) const PROVIDER_ADDRESSES_MAX: usize = 4;
 
 /// How a node takes part.
 #[derive(Debug)]
@@ -108,6 +122,8 @@ pub struct ConnectionLimits {
     pub pending_inbound: u32,
     /// Connections in both directions.
     pub established: u32,
+    /// Inbound connections: fewer, so that strangers never take the places that this node's own dials need.
+    pub established_inbound: u32,
     /// Connections with one peer. Two: one from each side when both dial at once.
     pub established_per_peer: u32,
 }
@@ -119,6 +135,7 @@ impl Default for ConnectionLimits {
         Self {
             pending_inbound: 32,
             established: 256,
+            established_inbound: 192,
             established_per_peer: 2,
         }
     }

@@ -63,12 +63,8 @@ impl Task {
                 self.on_progress(id, result, step.last);
             }
             kad::Event::InboundRequest {
-                request:
-                    kad::InboundRequest::AddProvider {
-                        record: Some(mut record),
-                    },
+                request: kad::InboundRequest::AddProvider { record: Some(record) },
             } => {
-                record.addresses.truncate(PEER_ADDRESSES_MAX);
                 if let Err(error) = self.swarm.behaviour_mut().kad.store_mut().add_provider(record) {
                     tracing::debug!(%error, "a provider record was not kept");
                 }

@@ -49,6 +49,7 @@ mod event;
 mod events;
 mod handle;
 mod identity;
+mod providers;
 mod start;
 mod streams;
 mod task;

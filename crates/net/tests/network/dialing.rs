@@ -2,7 +2,7 @@
 
 use std::net::{TcpListener, UdpSocket};
 
-use rustle_net::{Command, DialError, Event, Identity, StartError, spawn};
+use rustle_net::{Command, ConnectionLimits, DialError, Event, Identity, StartError, spawn};
 use rustle_types::{Multiaddr, PeerId};
 
 use crate::peer::{Peer, QUIC, TCP, config};
@@ -121,4 +121,37 @@ async fn a_port_is_free_again_after_a_node_has_left() {
 
     assert_eq!(second.address, first.address);
     other.connect(&mut second).await;
+}
+
+#[tokio::test]
+async fn inbound_connections_leave_room_for_own_dials() {
+    let mut crowded = config(TCP);
+    crowded.limits = ConnectionLimits {
+        established: 2,
+        established_inbound: 1,
+        ..ConnectionLimits::default()
+    };
+    let mut crowded = Peer::start(crowded).await;
+    let mut first = Peer::start(config(TCP)).await;
+    let mut second = Peer::start(config(TCP)).await;
+    first.connect(&mut crowded).await;
+
+    let addresses = vec![crowded.address.clone()];
+    let peer = Some(crowded.id());
+    second
+        .send(Command::Dial {
+            request: 1,
+            peer,
+            addresses,
+        })
+        .await;
+    // The dialer may see its connection stand for a moment before it learns that it was refused.
+    second
+        .wait("the refusal", |event| match event {
+            Event::DialFailed { .. } | Event::Disconnected { .. } => Some(()),
+            _ => None,
+        })
+        .await;
+
+    crowded.connect(&mut second).await;
 }
