@@ -17,6 +17,7 @@ use rustle_bitswap::message::{Presence, Version, Want};
 use rustle_bitswap::server::{Policy, Server};
 use rustle_engine::Ask;
 use rustle_net::{Command, Inbound};
+use rustle_types::limits::BITSWAP_MESSAGE_BYTES_MAX;
 use rustle_types::{Cid, ConnectionId, Machine as _, Multiaddr, PeerId};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::Instrument as _;
@@ -31,6 +32,8 @@ pub(crate) const TOLD_MAX: usize = 1024;
 const SESSION_BLOCKS_MAX: usize = 2 * rustle_unixfs::WINDOW_BLOCKS_MAX;
 /// Inbound streams of one peer that are read at the same time; others are reset.
 const READERS_PER_PEER_MAX: usize = 16;
+/// Bytes of messages of one peer that are read and kept at the same time, over all its streams.
+const MESSAGE_BYTES_PER_PEER_MAX: usize = 2 * BITSWAP_MESSAGE_BYTES_MAX;
 /// Connections that are remembered as gone.
 const GONE_MAX: usize = 1024;
 /// Providers that are dialled at the same time.
@@ -128,6 +131,8 @@ struct Peer {
     connections: Vec<ConnectionId>,
     writer: Option<Writer>,
     readers: usize,
+    /// A permit for each byte that its messages may take while they are read and kept.
+    room: Arc<Semaphore>,
 }
 
 /// Runs the exchange until the shutdown.
@@ -247,6 +252,7 @@ impl Driver {
                     connections: Vec::new(),
                     writer,
                     readers: 0,
+                    room: Arc::new(Semaphore::new(MESSAGE_BYTES_PER_PEER_MAX)),
                 },
             );
         }
@@ -306,7 +312,13 @@ impl Driver {
         }
         peer.readers += 1;
         let span = tracing::info_span!("bitswap", peer = %inbound.peer);
-        let read = reader::read(self.shared.clone(), inbound.peer, peer.visit, inbound.stream);
+        let read = reader::read(
+            self.shared.clone(),
+            inbound.peer,
+            peer.visit,
+            Arc::clone(&peer.room),
+            inbound.stream,
+        );
         self.shared.spawn(read.instrument(span));
     }
 

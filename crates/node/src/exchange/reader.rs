@@ -1,14 +1,15 @@
 //! Reads one inbound stream: one message at a time, hashed, and kept before the next is read.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures::AsyncReadExt as _;
+use futures::{AsyncRead, AsyncReadExt as _};
 use rustle_bitswap::message::{FrameLength, HashError, Message, RawBlock, frame_length};
 use rustle_net::Stream;
 use rustle_store::{Batch, Durability};
 use rustle_types::{Cid, PeerId};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{Arrived, Told};
 use crate::shared::Shared;
@@ -32,10 +33,12 @@ enum ReadError {
 }
 
 /// Reads until the peer ends the stream or breaks the rules.
-pub(super) async fn read(shared: Shared, peer: PeerId, visit: u64, mut stream: Stream) {
+///
+/// `room` has a permit for each byte that messages of this peer may take, over all its streams.
+pub(super) async fn read(shared: Shared, peer: PeerId, visit: u64, room: Arc<Semaphore>, mut stream: Stream) {
     loop {
-        match read_message(&mut stream).await {
-            Ok(Some(message)) => {
+        match read_message(&mut stream, &room).await {
+            Ok(Some((message, _taken))) => {
                 if let Err(error) = take(&shared, peer, message).await {
                     tracing::debug!(%error, "bitswap stream refused");
                     break;
@@ -53,7 +56,12 @@ pub(super) async fn read(shared: Shared, peer: PeerId, visit: u64, mut stream: S
 }
 
 /// Reads one message into one buffer, so that its blocks are slices of it. `None` at the end of the stream.
-async fn read_message(stream: &mut Stream) -> Result<Option<Message>, ReadError> {
+///
+/// A message that is announced waits until there is room for it; the room is free again when the permit is dropped.
+async fn read_message(
+    stream: &mut (impl AsyncRead + Unpin),
+    room: &Arc<Semaphore>,
+) -> Result<Option<(Message, OwnedSemaphorePermit)>, ReadError> {
     let mut header = [0; 10];
     let mut filled = 0;
     let length = loop {
@@ -71,10 +79,16 @@ async fn read_message(stream: &mut Stream) -> Result<Option<Message>, ReadError>
             break length;
         }
     };
+    // Messages have at most 4 MiB, so that the number always fits.
+    let bytes = u32::try_from(length).unwrap_or(u32::MAX);
+    let taken = Arc::clone(room)
+        .acquire_many_owned(bytes)
+        .await
+        .map_err(|_| ReadError::Stopping)?;
     let mut body = BytesMut::zeroed(length);
     let read = tokio::time::timeout(MESSAGE_TIMEOUT, stream.read_exact(&mut body)).await;
     read.map_err(|_| ReadError::Late)??;
-    Ok(Some(Message::decode(body.freeze())?))
+    Ok(Some((Message::decode(body.freeze())?, taken)))
 }
 
 async fn take(shared: &Shared, peer: PeerId, message: Message) -> Result<(), ReadError> {
@@ -130,4 +144,47 @@ async fn hash(blocks: Vec<RawBlock>) -> Result<Vec<(Cid, Bytes)>, ReadError> {
             .collect::<Result<Vec<_>, HashError>>()
     });
     Ok(hashed.await.map_err(|_| ReadError::Stopping)??)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use futures::io::Cursor;
+    use rustle_bitswap::message::Version;
+    use rustle_types::content::CODEC_RAW;
+
+    use super::*;
+
+    fn frame(bytes: usize) -> Vec<u8> {
+        let hash = multihash::Multihash::wrap(0x12, &[7; 32]).unwrap();
+        let block = RawBlock::new(&Cid::new_v1(CODEC_RAW, hash), vec![0; bytes].into());
+        let message = Message {
+            blocks: vec![block],
+            ..Message::default()
+        };
+        message.frame(Version::V1_2).concat()
+    }
+
+    #[test]
+    fn a_message_waits_until_the_peer_has_room_for_it() {
+        let room = Arc::new(Semaphore::new(1500));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let _entered = runtime.enter();
+        let (mut one, mut other) = (Cursor::new(frame(1000)), Cursor::new(frame(1000)));
+
+        let first = read_message(&mut one, &room)
+            .now_or_never()
+            .expect("there is room")
+            .unwrap();
+        let mut second = Box::pin(read_message(&mut other, &room));
+        assert!((&mut second).now_or_never().is_none(), "two do not fit");
+
+        drop(first);
+        let second = second.now_or_never().expect("there is room again").unwrap();
+        assert_eq!(second.map(|(message, _)| message.blocks.len()), Some(1));
+        assert_eq!(room.available_permits(), 1500, "all room is given back");
+    }
 }
