@@ -34,6 +34,8 @@ pub(crate) fn of_table(table: Table) -> &'static str {
         Table::Invitations => "invitations",
         Table::Peers => "peers",
         Table::Pins => "pins",
+        Table::Rules => "rules",
+        Table::Dht => "dht",
         Table::Meta => "meta",
     }
 }

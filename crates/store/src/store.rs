@@ -24,6 +24,10 @@ pub enum Table {
     Peers,
     /// Pins: key = name or multihash.
     Pins,
+    /// Peers and places that are banned or always welcome: key = kind (1 byte) and peer id, or network prefix.
+    Rules,
+    /// What the DHT gave us to keep for others: key = kind (1 byte) and record key; provider records with the peer.
+    Dht,
     /// Store format and settings of the node: key = name.
     Meta,
 }
@@ -98,7 +102,7 @@ pub trait Store: ContentStore + 'static {
 
 impl Table {
     /// Every table once, for stores that prepare a place for each.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Chains,
         Self::ChainOrder,
         Self::ChainSequence,
@@ -107,6 +111,8 @@ impl Table {
         Self::Invitations,
         Self::Peers,
         Self::Pins,
+        Self::Rules,
+        Self::Dht,
         Self::Meta,
     ];
 }

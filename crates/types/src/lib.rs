@@ -13,6 +13,7 @@
 //! assert_eq!(now.uptime - Uptime::ZERO, std::time::Duration::from_secs(60));
 //! ```
 
+pub mod address;
 mod connection;
 pub mod content;
 mod id;
@@ -22,6 +23,7 @@ mod time;
 mod topic;
 mod verdict;
 
+pub use address::{Group, Host, Reach};
 pub use cid::Cid;
 pub use connection::{ConnectionId, Direction};
 pub use id::{Author, BlockId, ChainId, IdError};
