@@ -72,7 +72,7 @@ pub(crate) const FOREIGN_KEYS_MAX: usize = 8 * 1024;
 /// Addresses that are remembered with each of their providers.
 pub(crate) const PROVIDER_ADDRESSES_MAX: usize = 4;
 
-/// How a node takes part.
+/// How a node takes part. Made with [`Config::new`].
 #[derive(Debug)]
 pub struct Config {
     /// The key of the node.
@@ -126,6 +126,24 @@ pub struct ConnectionLimits {
     pub established_inbound: u32,
     /// Connections with one peer. Two: one from each side when both dial at once.
     pub established_per_peer: u32,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// A node that only dials, serves nothing, and has the usual bounds. The rest is set field by field, or by struct
+    /// update, so that a setting which is added later keeps its default.
+    pub fn new(identity: Identity, network: NetworkName) -> Self {
+        Self {
+            identity,
+            network,
+            agent: concat!("rustle/", env!("CARGO_PKG_VERSION")).to_owned(),
+            listen: Vec::new(),
+            acceptors: Vec::new(),
+            dht_server: false,
+            limits: ConnectionLimits::default(),
+        }
+    }
 }
 
 // === impl ConnectionLimits ===

@@ -11,17 +11,13 @@
 //!   with [`Net::open`]. Their bytes never pass the task of the swarm.
 //!
 //! ```no_run
-//! use rustle_net::{Command, Config, ConnectionLimits, Event, Identity, spawn};
+//! use rustle_net::{Command, Config, Event, Identity, spawn};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let (net, mut events, task) = spawn(Config {
-//!     identity: Identity::generate(),
-//!     network: "main".parse()?,
-//!     agent: "example/1.0".to_owned(),
 //!     listen: vec!["/ip4/0.0.0.0/tcp/0".parse()?, "/ip4/0.0.0.0/udp/0/quic-v1".parse()?],
-//!     acceptors: Vec::new(),
 //!     dht_server: true,
-//!     limits: ConnectionLimits::default(),
+//!     ..Config::new(Identity::generate(), "main".parse()?)
 //! })?;
 //! let address = "/ip4/192.0.2.1/tcp/4001".parse()?;
 //! net.send(Command::Dial { request: 1, peer: None, addresses: vec![address] }).await?;
@@ -53,6 +49,7 @@ mod providers;
 mod start;
 mod streams;
 mod task;
+mod transport;
 
 pub use command::{Command, MessageRef};
 pub use config::{

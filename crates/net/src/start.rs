@@ -5,28 +5,21 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use libp2p::core::muxing::StreamMuxerBox;
-use libp2p::core::transport::{Boxed, TransportError};
-use libp2p::core::upgrade;
+use libp2p::core::transport::TransportError;
 use libp2p::multiaddr::Protocol;
-use libp2p::{Swarm, Transport as _, dns, noise, quic, swarm, tcp, yamux};
-use rustle_types::{Multiaddr, PeerId};
+use libp2p::{Swarm, swarm};
+use rustle_types::Multiaddr;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::activity::Registry;
-use crate::behaviour::{Behaviour, dht_protocol};
-use crate::config::{
-    COMMANDS_QUEUED_MAX, EVENTS_QUEUED_MAX, IDLE_TIMEOUT, STREAMS_PER_CONNECTION_MAX, STREAMS_WAITING_MAX,
-};
+use crate::behaviour::Behaviour;
+use crate::config::{COMMANDS_QUEUED_MAX, EVENTS_QUEUED_MAX, IDLE_TIMEOUT, STREAMS_WAITING_MAX};
 use crate::streams::{RouteError, Routes, Streams};
 use crate::task::Task;
+use crate::transport;
 use crate::{Config, Event, Identity, Net};
 
-/// TCP connections that the kernel holds ready for us.
-const TCP_BACKLOG: u32 = 1024;
-/// Bytes in flight towards us on one QUIC connection; a fast path across the world needs more than the default 15 MB.
-const QUIC_CONNECTION_BYTES_MAX: u32 = 32 * 1024 * 1024;
 /// Events of one connection that wait for the swarm, and orders of the swarm that wait for a connection.
 const CONNECTION_EVENTS_QUEUED_MAX: usize = 64;
 const CONNECTION_ORDERS_QUEUED_MAX: usize = 256;
@@ -63,31 +56,22 @@ pub enum StartError {
 ///
 /// All addresses are bound when this returns; `Event::Listening` tells the ports that the system chose. To be called
 /// within a tokio runtime with time and I/O.
-pub fn spawn(config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHandle<()>), StartError> {
-    let Config {
-        identity,
-        network,
-        agent,
-        listen,
-        acceptors,
-        dht_server,
-        limits,
-    } = config;
+pub fn spawn(mut config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHandle<()>), StartError> {
     let counts = Arc::default();
+    let acceptors = std::mem::take(&mut config.acceptors);
     let routes = Routes::new(acceptors, Arc::clone(&counts)).map_err(|error| match error {
         RouteError::BadName(name) => StartError::BadProtocol(name),
         RouteError::Twice(name) => StartError::ProtocolTwice(name),
     })?;
     let activity = Registry::default();
     let streams = Streams::new(Arc::new(routes), activity.clone());
-    let behaviour = Behaviour::new(&identity, &network, agent, limits, dht_server, streams)
-        .map_err(StartError::Transport)?;
-    let mut swarm =
-        build(&identity, behaviour, activity).map_err(|error| StartError::Transport(error.to_string()))?;
-    for address in &listen {
+    let behaviour = Behaviour::new(&config, streams).map_err(StartError::Transport)?;
+    let mut swarm = build(&config.identity, behaviour, activity)
+        .map_err(|error| StartError::Transport(error.to_string()))?;
+    for address in &config.listen {
         refuse_taken_port(address)?;
     }
-    for address in listen {
+    for address in std::mem::take(&mut config.listen) {
         swarm.listen_on(address.clone()).map_err(|error| match error {
             TransportError::MultiaddrNotSupported(address) => StartError::Unsupported(address),
             TransportError::Other(error) => cannot_listen(address, &error),
@@ -96,62 +80,22 @@ pub fn spawn(config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHandle<(
     let (requests, requests_receiver) = mpsc::channel(COMMANDS_QUEUED_MAX);
     let (events, events_receiver) = mpsc::channel(EVENTS_QUEUED_MAX);
     let net = Net {
-        peer_id: identity.peer_id(),
+        peer_id: config.identity.peer_id(),
         requests,
         counts,
     };
-    let task = Task::new(
-        swarm,
-        dht_protocol(&network),
-        dht_server,
-        requests_receiver,
-        events,
-    );
+    let task = Task::new(swarm, &config, requests_receiver, events);
     Ok((net, events_receiver, tokio::spawn(task.run())))
 }
-
-/// What the swarm gets from the transports: who is there, and the streams.
-type Connections = Boxed<(PeerId, StreamMuxerBox)>;
 
 fn build(
     identity: &Identity,
     behaviour: Behaviour,
     activity: Registry,
 ) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
-    let transports = match dns::tokio::Transport::system(connections(identity)?) {
-        Ok(named) => named.boxed(),
-        Err(error) => {
-            // A machine without a resolver can still talk with addresses in numbers.
-            tracing::warn!(%error, "no DNS resolver is configured; /dns addresses will not be reached");
-            let (servers, options) = (dns::ResolverConfig::default(), dns::ResolverOpts::default());
-            dns::tokio::Transport::custom(connections(identity)?, servers, options).boxed()
-        }
-    };
-    // Outermost, so that the address is the one that the swarm knows, a name where a name was dialled.
-    let watched = transports
-        .map(move |(peer, muxer), point| (peer, StreamMuxerBox::new(activity.watch(peer, muxer, &point))));
+    let connections = transport::connections(identity, activity)?;
     let config = swarm_config(swarm::Config::with_tokio_executor());
-    Ok(Swarm::new(watched.boxed(), behaviour, identity.peer_id(), config))
-}
-
-/// TCP with Noise and Yamux, and QUIC.
-fn connections(identity: &Identity) -> Result<Connections, noise::Error> {
-    let mut muxer = yamux::Config::default();
-    muxer.set_max_num_streams(STREAMS_PER_CONNECTION_MAX);
-    let tcp_config = tcp::Config::default().nodelay(true).listen_backlog(TCP_BACKLOG);
-    let tcp = tcp::tokio::Transport::new(tcp_config)
-        .upgrade(upgrade::Version::V1Lazy)
-        .authenticate(noise::Config::new(identity.keypair())?)
-        .multiplex(muxer)
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-    let mut quic_config = quic::Config::new(identity.keypair());
-    quic_config.max_connection_data = QUIC_CONNECTION_BYTES_MAX;
-    let quic =
-        quic::tokio::Transport::new(quic_config).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-    Ok(tcp
-        .or_transport(quic)
-        .map(|either, _| either.into_inner())
-        .boxed())
+    Ok(Swarm::new(connections, behaviour, identity.peer_id(), config))
 }
 
 fn swarm_config(config: swarm::Config) -> swarm::Config {

@@ -11,11 +11,11 @@ use libp2p::core::transport::ListenerId;
 use libp2p::{StreamProtocol, Swarm, swarm};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::Event;
-use crate::behaviour::Behaviour;
+use crate::behaviour::{Behaviour, dht_protocol};
 use crate::config::{EVENTS_HELD_MAX, STOP_TIMEOUT};
 use crate::dht::Searches;
 use crate::handle::Request;
+use crate::{Config, Event};
 
 /// The owner of the swarm.
 pub(crate) struct Task {
@@ -37,8 +37,7 @@ pub(crate) struct Task {
 impl Task {
     pub(crate) fn new(
         swarm: Swarm<Behaviour>,
-        dht_protocol: StreamProtocol,
-        announce_listen_addresses: bool,
+        config: &Config,
         requests: mpsc::Receiver<Request>,
         events: mpsc::Sender<Event>,
     ) -> Self {
@@ -50,8 +49,8 @@ impl Task {
             dials: HashMap::new(),
             searches: Searches::default(),
             listeners: Vec::new(),
-            dht_protocol,
-            announce_listen_addresses,
+            dht_protocol: dht_protocol(&config.network),
+            announce_listen_addresses: config.dht_server,
         }
     }
 

@@ -123,13 +123,11 @@ impl Node {
             random_seed()?,
         )?;
         let (net, events, net_task) = rustle_net::spawn(rustle_net::Config {
-            identity,
-            network: config.network.clone(),
             agent: agent.clone(),
             listen: config.listen.clone(),
             acceptors,
             dht_server: !config.listen.is_empty(),
-            limits: Default::default(),
+            ..rustle_net::Config::new(identity, config.network.clone())
         })?;
 
         let (written_tx, written) = mpsc::channel(WRITTEN_MAX);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustle_net::{Acceptor, Command, Config, ConnectionLimits, Event, Identity, Inbound, Net, spawn};
+use rustle_net::{Acceptor, Command, Config, Event, Identity, Inbound, Net, spawn};
 use rustle_types::{ConnectionId, Direction, Multiaddr, PeerId};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -25,13 +25,10 @@ pub(crate) struct Peer {
 
 pub(crate) fn config(listen: &str) -> Config {
     Config {
-        identity: Identity::generate(),
-        network: "test".parse().unwrap(),
         agent: "rustle-test/1".to_owned(),
         listen: vec![listen.parse().unwrap()],
-        acceptors: Vec::new(),
         dht_server: true,
-        limits: ConnectionLimits::default(),
+        ..Config::new(Identity::generate(), "test".parse().unwrap())
     }
 }
 
