@@ -96,6 +96,14 @@ async fn wrong_values_of_flags_are_usage_errors() {
         ("--bootstrap", "/ip4/300.1.1.1/tcp/1"),
         ("--admin", "10.0.0.1:4748"),
         ("--log-format", "xml"),
+        ("--foreign", "some"),
+        ("--metrics", "9747"),
+        ("--static", "localhost:4747"),
+        ("--rendezvous", "/ip4/127.0.0.1/tcp/1"),
+        ("--proxy", "127.0.0.1:9050"),
+        ("--peers.lower", "many"),
+        ("--peers.per-ip", "0"),
+        ("--peers.target", "1000000"),
     ] {
         let data_dir = folder.path().join("data");
         let refused = rustled([
@@ -108,6 +116,20 @@ async fn wrong_values_of_flags_are_usage_errors() {
         let line = refused.refusal(2);
         assert!(line.contains(flag.trim_start_matches('-')), "{line}");
         assert!(!data_dir.exists(), "nothing is made before the flags are right");
+    }
+}
+
+#[tokio::test]
+async fn flags_that_contradict_each_other_are_usage_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let lower = Setup::default().flag("--peers.lower").flag("9");
+    let lower = lower.flag("--peers.target").flag("8");
+    // It listens by default.
+    let light = Setup::default().flag("--light");
+    for (setup, flag) in [(lower, "--peers.lower"), (light, "--listen")] {
+        let refused = start(setup, &folder.path().join("data")).await;
+        let line = refused.refusal(2);
+        assert!(line.contains(flag), "{line}");
     }
 }
 
@@ -141,6 +163,8 @@ async fn a_mistake_in_the_configuration_is_told_with_its_line() {
         "log_format = \"x\"",
         "listen = [\"nope\"]",
         "[peers]\nping_idle_seconds = 0",
+        "[peers]\ntarget = 8\nlower = 9",
+        "[nat]\nproxy = \"127.0.0.1:9050\"",
     ] {
         let refused = with_config(&format!("\n{wrong}\n")).await;
         let expected = format!("line {}", 2 + wrong.matches('\n').count());

@@ -48,6 +48,20 @@ async fn peers_and_followers_do_not_hold_up_the_end() {
 }
 
 #[tokio::test]
+async fn a_light_client_listens_nowhere() {
+    let full = Daemon::start("A", Setup::default()).await.unwrap();
+    let light = Setup::default().light().bootstrap(full.address());
+    let light = Daemon::start("B", light).await.unwrap();
+
+    let client = light.client().await.unwrap();
+    client.connect_peer(full.address(), None).await.unwrap();
+    let peers = full.client().await.unwrap().peers().await.unwrap();
+
+    assert!(light.addresses().is_empty());
+    assert_eq!(peers.first().map(|peer| peer.peer), Some(light.peer()));
+}
+
+#[tokio::test]
 async fn a_node_starts_from_nothing_and_says_where_it_is() {
     let node = Daemon::start("A", Setup::default()).await.unwrap();
 

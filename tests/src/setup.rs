@@ -5,7 +5,8 @@ use std::path::Path;
 
 use rustle_types::Multiaddr;
 
-/// Flags of a node. By default it listens on a free TCP port of the loopback interface, in a network of tests.
+/// Flags of a node. By default it listens on a free TCP port of the loopback interface, in a network of tests, and leaves
+/// the local network and its router alone.
 #[derive(Debug, Clone)]
 pub struct Setup {
     network: String,
@@ -64,6 +65,13 @@ impl Setup {
         self
     }
 
+    /// As a light client.
+    #[must_use]
+    pub fn light(mut self) -> Self {
+        self.listen.clear();
+        self.flag("--light")
+    }
+
     /// With another flag.
     #[must_use]
     pub fn flag(mut self, flag: impl Into<OsString>) -> Self {
@@ -85,6 +93,7 @@ impl Setup {
         if let Some(admin) = &self.admin {
             add("--admin", admin);
         }
+        line.extend(["--no-mdns".into(), "--no-upnp".into()]);
         line.extend(self.further.iter().cloned());
         line
     }

@@ -2,6 +2,7 @@
 //!
 //! Exit code 0 after a clean stop, 1 after a failure, 2 for a wrong flag or setting; then one line on standard error.
 
+mod peer_flags;
 mod settings;
 mod telemetry;
 

@@ -2,10 +2,16 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use rustle_node::config::{Config, ConfigFile, LogFormat, parse_addresses, parse_admin, parse_network};
+use clap::{Args, Parser};
+use rustle_node::ConfigError;
+use rustle_node::config::{
+    Config, ConfigFile, DiscoverySection, Foreign, LogFormat, NatSection, parse_addresses, parse_admin,
+    parse_metrics, parse_network, parse_proxy,
+};
+use rustle_types::Multiaddr;
 
+use crate::peer_flags::PeerFlags;
 use crate::telemetry;
 
 /// Levels of the log unless told otherwise: what libp2p thinks worth telling is not what an operator needs.
@@ -36,6 +42,56 @@ pub(crate) struct Flags {
     /// How the log on standard error looks [default: text]
     #[arg(long, value_name = "FORMAT", value_parser = log_formats())]
     log_format: Option<LogFormat>,
+    /// Be a light client: accept no connections, serve nothing, keep few peers
+    #[arg(long)]
+    light: bool,
+    /// What peers get that do not speak Rustle's protocol: content, the DHT and topics; content only; or nothing
+    /// [default: content]
+    #[arg(long, value_name = "allow|content|deny", value_parser = foreigns())]
+    foreign: Option<Foreign>,
+    /// Serve metrics for Prometheus here over HTTP, without any password [default: nowhere]
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<String>,
+    #[command(flatten)]
+    discovery: DiscoveryFlags,
+    #[command(flatten)]
+    nat: NatFlags,
+    #[command(flatten)]
+    peers: PeerFlags,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Finding peers")]
+struct DiscoveryFlags {
+    /// Always keep a connection to this peer; may be repeated
+    #[arg(long = "static", value_name = "MULTIADDR")]
+    static_peers: Vec<String>,
+    /// Do not look for peers on the local network
+    #[arg(long)]
+    no_mdns: bool,
+    /// Register in the directory of this node, and ask it for others; ends with /p2p/ID, may be repeated
+    #[arg(long, value_name = "MULTIADDR")]
+    rendezvous: Vec<String>,
+    /// Keep such a directory for others
+    #[arg(long)]
+    rendezvous_server: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Being reached, and reaching others")]
+struct NatFlags {
+    /// Relay connections for nodes that nobody can dial
+    #[arg(long)]
+    relay_server: bool,
+    /// Do not ask the router to open a port
+    #[arg(long)]
+    no_upnp: bool,
+    /// Do not ask peers whether they can dial this node
+    #[arg(long)]
+    no_autonat: bool,
+    /// Dial through this SOCKS5 proxy, Tor for instance
+    #[arg(long, value_name = "socks5://HOST:PORT")]
+    proxy: Option<String>,
 }
 
 /// All settings of the process.
@@ -61,32 +117,78 @@ impl Settings {
             Some(data_dir) => data_dir.clone(),
             None => rustle_admin::location::default_data_dir().map_err(|error| error.to_string())?,
         };
+        let merged = flags.as_file().map_err(as_flag)?.or(file);
+        let log = merged.log.as_ref().map(|levels| levels.get_ref().clone());
+        let log_format = merged.log_format.unwrap_or_default();
         let mut config = Config::new(data_dir);
-        apply(&mut config, &file, flags).map_err(|error| error.to_string())?;
-        let log = file.log.map(|levels| levels.into_inner());
+        config.apply(merged).map_err(as_flag)?;
         Ok(Self {
             config,
-            log_format: flags.log_format.or(file.log_format).unwrap_or_default(),
+            log_format,
             log: log.unwrap_or_else(|| LOG_DEFAULT.to_owned()),
         })
     }
 }
 
-fn apply(config: &mut Config, file: &ConfigFile, flags: &Flags) -> Result<(), rustle_node::ConfigError> {
-    config.apply(file);
-    if let Some(network) = &flags.network {
-        config.network = parse_network(network)?;
+// === impl Flags ===
+
+impl Flags {
+    /// What the flags say, in the words of the file.
+    fn as_file(&self) -> Result<ConfigFile, ConfigError> {
+        Ok(ConfigFile {
+            network: self.network.as_deref().map(parse_network).transpose()?,
+            listen: some_addresses("listen", &self.listen)?,
+            bootstrap: some_addresses("bootstrap", &self.bootstrap)?,
+            admin: self.admin.as_deref().map(parse_admin).transpose()?,
+            metrics: self.metrics.as_deref().map(parse_metrics).transpose()?,
+            light: self.light.then_some(true),
+            foreign: self.foreign,
+            log_format: self.log_format,
+            log: None,
+            peers: self.peers.section(),
+            discovery: DiscoverySection {
+                static_peers: some_addresses("static", &self.discovery.static_peers)?,
+                mdns: self.discovery.no_mdns.then_some(false),
+                rendezvous: some_addresses("rendezvous", &self.discovery.rendezvous)?,
+                rendezvous_server: self.discovery.rendezvous_server.then_some(true),
+            },
+            nat: NatSection {
+                relay_server: self.nat.relay_server.then_some(true),
+                upnp: self.nat.no_upnp.then_some(false),
+                autonat: self.nat.no_autonat.then_some(false),
+                proxy: self.nat.proxy.as_deref().map(parse_proxy).transpose()?,
+            },
+        })
     }
-    if !flags.listen.is_empty() {
-        config.listen = parse_addresses("listen", &flags.listen)?;
+}
+
+/// The error in the words of flags: a file that is wrong by itself was refused before.
+fn as_flag(error: ConfigError) -> String {
+    match error {
+        ConfigError::Invalid { field, why } => {
+            let name = match field.split_once('.') {
+                Some(("discovery" | "nat", name)) => name,
+                _ => field,
+            };
+            format!("--{}: {why}", name.replace('_', "-"))
+        }
+        other => other.to_string(),
     }
-    if !flags.bootstrap.is_empty() {
-        config.bootstrap = parse_addresses("bootstrap", &flags.bootstrap)?;
-    }
-    if let Some(admin) = &flags.admin {
-        config.admin = parse_admin(admin)?;
-    }
-    Ok(())
+}
+
+/// The addresses of a flag, if it was given.
+fn some_addresses(field: &'static str, texts: &[String]) -> Result<Option<Vec<Multiaddr>>, ConfigError> {
+    let addresses = parse_addresses(field, texts)?;
+    Ok((!addresses.is_empty()).then_some(addresses))
+}
+
+/// The values of `--foreign`.
+fn foreigns() -> impl TypedValueParser<Value = Foreign> {
+    PossibleValuesParser::new(["allow", "content", "deny"]).map(|text| match text.as_str() {
+        "allow" => Foreign::Allow,
+        "deny" => Foreign::Deny,
+        _ => Foreign::Content,
+    })
 }
 
 /// The values of `--log-format`.

@@ -3,14 +3,17 @@
 //! A file in TOML; the daemon's flags win over it. Unknown keys are errors: a misspelt limit must not be a missing one.
 
 mod file;
+mod found;
+mod peers;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use rustle_types::{Multiaddr, NetworkName};
 
-pub use file::{ConfigFile, LogFormat, PeersSection};
+pub use file::{ConfigFile, DiscoverySection, LogFormat, NatSection};
+pub use found::{DiscoveryConfig, Foreign, NatConfig, Proxy};
+pub use peers::{PeersConfig, PeersSection};
 
 /// Where a node listens unless told otherwise.
 const LISTEN_DEFAULT: [&str; 2] = ["/ip4/0.0.0.0/tcp/4747", "/ip4/0.0.0.0/udp/4747/quic-v1"];
@@ -28,8 +31,18 @@ pub struct Config {
     pub bootstrap: Vec<Multiaddr>,
     /// Where to serve the administration interface.
     pub admin: Admin,
-    /// A connection that was silent so long is pinged.
-    pub ping_idle: Duration,
+    /// Where to serve metrics for Prometheus, without any password.
+    pub metrics: Option<SocketAddr>,
+    /// Whether to be a light client: it listens nowhere, serves nothing, keeps few peers, and says so.
+    pub light: bool,
+    /// What peers get that do not speak our protocol.
+    pub foreign: Foreign,
+    /// Bounds of the connection set.
+    pub peers: PeersConfig,
+    /// Ways to find peers.
+    pub discovery: DiscoveryConfig,
+    /// Ways to be reached.
+    pub nat: NatConfig,
 }
 
 /// Where the administration interface is served.
@@ -62,7 +75,7 @@ pub enum ConfigError {
         /// What is wrong there.
         why: String,
     },
-    /// The value of a flag is out of its bounds.
+    /// The value of a flag is out of its bounds, or contradicts another.
     #[error("{field}: {why}")]
     Invalid {
         /// The flag or key.
@@ -70,6 +83,14 @@ pub enum ConfigError {
         /// What it should be.
         why: String,
     },
+}
+
+/// What is wrong with one value, before it is known where that stands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {why}")]
+struct Wrong {
+    field: &'static str,
+    why: String,
 }
 
 // === impl Config ===
@@ -89,27 +110,47 @@ impl Config {
                 .collect(),
             bootstrap: Vec::new(),
             admin: Admin::Unix,
-            ping_idle: Duration::from_secs(60),
+            metrics: None,
+            light: false,
+            foreign: Foreign::default(),
+            peers: PeersConfig::default(),
+            discovery: DiscoveryConfig::default(),
+            nat: NatConfig::default(),
         }
     }
 
-    /// Takes over what the file sets.
-    pub fn apply(&mut self, file: &ConfigFile) {
-        if let Some(network) = &file.network {
-            self.network = network.clone();
+    /// Takes over what the file sets; the numbers that it leaves out follow from those that it sets. Flags are put over
+    /// the file with [`ConfigFile::or`] before, so that a contradiction between the two is found here.
+    pub fn apply(&mut self, file: ConfigFile) -> Result<(), ConfigError> {
+        file.check()
+            .map_err(|Wrong { field, why }| ConfigError::Invalid { field, why })?;
+        let ConfigFile { discovery, nat, .. } = file;
+        self.light = file.light.unwrap_or(self.light);
+        self.peers = PeersConfig::of(&file.peers, self.light);
+        if self.light {
+            self.listen = Vec::new();
         }
-        if let Some(listen) = &file.listen {
-            self.listen.clone_from(listen);
-        }
-        if let Some(bootstrap) = &file.bootstrap {
-            self.bootstrap.clone_from(bootstrap);
-        }
-        if let Some(admin) = file.admin {
-            self.admin = admin;
-        }
-        if let Some(seconds) = file.peers.ping_idle_seconds {
-            self.ping_idle = Duration::from_secs(seconds.get());
-        }
+        set(&mut self.network, file.network);
+        set(&mut self.listen, file.listen);
+        set(&mut self.bootstrap, file.bootstrap);
+        set(&mut self.admin, file.admin);
+        self.metrics = file.metrics.or(self.metrics);
+        set(&mut self.foreign, file.foreign);
+        set(&mut self.discovery.static_peers, discovery.static_peers);
+        set(&mut self.discovery.mdns, discovery.mdns);
+        set(&mut self.discovery.rendezvous, discovery.rendezvous);
+        set(&mut self.discovery.rendezvous_server, discovery.rendezvous_server);
+        set(&mut self.nat.relay_server, nat.relay_server);
+        set(&mut self.nat.upnp, nat.upnp);
+        set(&mut self.nat.autonat, nat.autonat);
+        self.nat.proxy = nat.proxy.or(self.nat.proxy.take());
+        Ok(())
+    }
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
     }
 }
 
@@ -151,9 +192,29 @@ pub fn parse_admin(text: &str) -> Result<Admin, ConfigError> {
     }
 }
 
+/// The address of the metrics from a flag or key.
+pub fn parse_metrics(text: &str) -> Result<SocketAddr, ConfigError> {
+    text.parse().map_err(|_| ConfigError::Invalid {
+        field: "metrics",
+        why: format!("`{text}` is no address with port; write for example 127.0.0.1:9747"),
+    })
+}
+
+/// The proxy from a flag or key.
+pub fn parse_proxy(text: &str) -> Result<Proxy, ConfigError> {
+    text.parse()
+        .map_err(|why| ConfigError::Invalid { field: "proxy", why })
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    fn file(text: &str) -> ConfigFile {
+        ConfigFile::parse(text, "f", |_| Ok(())).unwrap()
+    }
 
     #[test]
     fn defaults_are_addresses() {
@@ -162,13 +223,70 @@ mod tests {
 
     #[test]
     fn a_file_sets_what_it_names() {
-        let text = "network = \"test\"\nlisten = [\"/ip4/127.0.0.1/tcp/0\"]\nadmin = \"127.0.0.1:0\"\n[peers]\nping_idle_seconds = 2\n";
+        let text = r#"
+            network = "test"
+            listen = ["/ip4/127.0.0.1/tcp/0"]
+            admin = "127.0.0.1:0"
+            metrics = "127.0.0.1:9"
+            foreign = "deny"
+            [peers]
+            ping_idle_seconds = 2
+            upper = 9
+            memory_mib = 512
+            [discovery]
+            static = ["/ip4/127.0.0.1/tcp/1"]
+            mdns = false
+            rendezvous_server = true
+            [nat]
+            upnp = false
+            relay_server = true
+            proxy = "socks5://[::1]:9050"
+        "#;
         let mut config = Config::new("x");
-        config.apply(&ConfigFile::parse(text, "f", |_| Ok(())).unwrap());
+        config.apply(file(text)).unwrap();
         assert_eq!(config.network.as_str(), "test");
         assert_eq!(config.listen.len(), 1);
         assert_eq!(config.admin, Admin::Tcp("127.0.0.1:0".parse().unwrap()));
-        assert_eq!(config.ping_idle, Duration::from_secs(2));
+        assert_eq!(config.metrics, Some("127.0.0.1:9".parse().unwrap()));
+        assert_eq!(config.foreign, Foreign::Deny);
+        assert_eq!(config.peers.ping_idle, Duration::from_secs(2));
+        assert_eq!((config.peers.target, config.peers.upper), (9, 9));
+        assert_eq!(config.peers.memory_mib, Some(512));
+        assert_eq!(config.discovery.static_peers.len(), 1);
+        assert!(!config.discovery.mdns && config.discovery.rendezvous_server);
+        assert!(config.nat.relay_server && config.nat.autonat && !config.nat.upnp);
+        assert_eq!(config.nat.proxy.unwrap().port, 9050);
+    }
+
+    #[test]
+    fn a_light_client_listens_nowhere_and_has_few_peers() {
+        let mut config = Config::new("x");
+        config.apply(file("light = true")).unwrap();
+        assert!(config.light && config.listen.is_empty());
+        let peers = (config.peers.lower, config.peers.target, config.peers.upper);
+        assert_eq!(peers, (2, 4, 6));
+
+        let mut config = Config::new("x");
+        config
+            .apply(file("light = true\nlisten = []\npeers.target = 9"))
+            .unwrap();
+        assert_eq!(config.peers.target, 9);
+    }
+
+    #[test]
+    fn flags_win_and_are_held_against_the_file() {
+        let below = file("light = true\n[peers]\nlower = 3\ntarget = 5");
+        let flags = file("[peers]\ntarget = 7");
+        let mut config = Config::new("x");
+        config.apply(flags.or(below.clone())).unwrap();
+        assert_eq!((config.peers.lower, config.peers.target), (3, 7));
+
+        let flags = file("listen = [\"/ip4/127.0.0.1/tcp/0\"]");
+        let error = config.apply(flags.or(below.clone())).unwrap_err();
+        assert!(error.to_string().starts_with("listen: a light client"), "{error}");
+
+        let error = config.apply(file("peers.target = 2").or(below)).unwrap_err();
+        assert!(error.to_string().starts_with("peers.lower: 3 is more"), "{error}");
     }
 
     #[test]
@@ -180,6 +298,8 @@ mod tests {
                 .contains("loopback")
         );
         assert!(parse_admin("nowhere").is_err());
+        assert!(parse_metrics("9090").is_err());
+        assert!(parse_proxy("127.0.0.1:9050").is_err());
         assert!(parse_network("No Way").is_err());
         assert!(parse_addresses("listen", &["localhost:1".to_owned()]).is_err());
     }

@@ -34,6 +34,6 @@ mod shared;
 mod storage;
 mod sync;
 
-pub use config::{Admin, Config, ConfigError, ConfigFile};
+pub use config::{Admin, Config, ConfigError, ConfigFile, DiscoveryConfig, NatConfig, PeersConfig};
 pub use identity::DataDirError;
 pub use node::{Node, StartError, StopError};

@@ -260,7 +260,9 @@ fn peer_settings(config: &Config, local: PeerId) -> rustle_peers::Config {
     rustle_peers::Config {
         network: config.network.clone(),
         bootstrap: config.bootstrap.clone(),
-        ping_idle: config.ping_idle,
+        peers_low: config.peers.lower as usize,
+        ping_idle: config.peers.ping_idle,
+        ping_timeout: config.peers.ping_timeout,
         ..rustle_peers::Config::new(local)
     }
 }

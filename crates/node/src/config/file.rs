@@ -1,6 +1,6 @@
 //! What may stand in the configuration file, and in which line is what must not?
 
-use std::num::NonZeroU64;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::Path;
 
@@ -8,12 +8,17 @@ use rustle_types::{Multiaddr, NetworkName};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::{Admin, ConfigError, parse_address, parse_admin, parse_network};
+use super::found::{check_list, check_rendezvous};
+use super::{
+    Admin, ConfigError, Foreign, PeersSection, Proxy, Wrong, parse_address, parse_admin, parse_metrics,
+    parse_network, parse_proxy,
+};
 
 /// Largest configuration file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// The configuration file: each value within its bounds. What is absent keeps its default.
+/// What the configuration file says, or the flags of the daemon: each value within its bounds. What is absent keeps its
+/// default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConfigFile {
@@ -29,21 +34,54 @@ pub struct ConfigFile {
     /// Where to serve administration: `unix`, or a loopback address with port.
     #[serde(deserialize_with = "admin")]
     pub admin: Option<Admin>,
+    /// Where to serve metrics.
+    #[serde(deserialize_with = "metrics")]
+    pub metrics: Option<SocketAddr>,
+    /// Whether to be a light client.
+    pub light: Option<bool>,
+    /// What foreign peers get.
+    pub foreign: Option<Foreign>,
     /// How the log looks.
     pub log_format: Option<LogFormat>,
     /// Levels of the log, as in `RUST_LOG`, and where they stand in the file.
     pub log: Option<toml::Spanned<String>>,
-    /// Settings of the peer manager.
+    /// Bounds of the connection set.
     pub peers: PeersSection,
+    /// Ways to find peers.
+    pub discovery: DiscoverySection,
+    /// Ways to be reached.
+    pub nat: NatSection,
 }
 
-/// The section `[peers]`.
+/// The section `[discovery]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct PeersSection {
-    /// A connection that was silent for so many seconds is pinged.
-    #[serde(deserialize_with = "seconds")]
-    pub ping_idle_seconds: Option<NonZeroU64>,
+pub struct DiscoverySection {
+    /// Peers that are always dialled.
+    #[serde(rename = "static", deserialize_with = "addresses")]
+    pub static_peers: Option<Vec<Multiaddr>>,
+    /// Whether to look on the local network.
+    pub mdns: Option<bool>,
+    /// Directories to register with.
+    #[serde(deserialize_with = "addresses")]
+    pub rendezvous: Option<Vec<Multiaddr>>,
+    /// Whether to keep such a directory.
+    pub rendezvous_server: Option<bool>,
+}
+
+/// The section `[nat]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NatSection {
+    /// Whether to relay for others.
+    pub relay_server: Option<bool>,
+    /// Whether to ask the router for a port.
+    pub upnp: Option<bool>,
+    /// Whether to ask peers if they can dial this node.
+    pub autonat: Option<bool>,
+    /// Dial through this.
+    #[serde(deserialize_with = "proxy")]
+    pub proxy: Option<Proxy>,
 }
 
 /// How the log looks.
@@ -96,7 +134,73 @@ impl ConfigFile {
         if let Some(log) = &file.log {
             check_log(log.get_ref()).map_err(|why| malformed(Some(log.span()), &why))?;
         }
+        file.check()
+            .map_err(|wrong| malformed(span(text, wrong.field), &wrong.to_string()))?;
         Ok(file)
+    }
+
+    /// What is said here, and where nothing is, what is said `below`.
+    #[must_use]
+    pub fn or(self, below: Self) -> Self {
+        Self {
+            network: self.network.or(below.network),
+            listen: self.listen.or(below.listen),
+            bootstrap: self.bootstrap.or(below.bootstrap),
+            admin: self.admin.or(below.admin),
+            metrics: self.metrics.or(below.metrics),
+            light: self.light.or(below.light),
+            foreign: self.foreign.or(below.foreign),
+            log_format: self.log_format.or(below.log_format),
+            log: self.log.or(below.log),
+            peers: self.peers.or(below.peers),
+            discovery: DiscoverySection {
+                static_peers: self.discovery.static_peers.or(below.discovery.static_peers),
+                mdns: self.discovery.mdns.or(below.discovery.mdns),
+                rendezvous: self.discovery.rendezvous.or(below.discovery.rendezvous),
+                rendezvous_server: self
+                    .discovery
+                    .rendezvous_server
+                    .or(below.discovery.rendezvous_server),
+            },
+            nat: NatSection {
+                relay_server: self.nat.relay_server.or(below.nat.relay_server),
+                upnp: self.nat.upnp.or(below.nat.upnp),
+                autonat: self.nat.autonat.or(below.nat.autonat),
+                proxy: self.nat.proxy.or(below.nat.proxy),
+            },
+        }
+    }
+
+    /// Whether the values are within their bounds and none contradicts another.
+    pub(super) fn check(&self) -> Result<(), Wrong> {
+        self.peers.check()?;
+        check_list("listen", self.listen.as_deref())?;
+        check_list("bootstrap", self.bootstrap.as_deref())?;
+        check_list("discovery.static", self.discovery.static_peers.as_deref())?;
+        check_rendezvous(self.discovery.rendezvous.as_deref())?;
+        if self.light != Some(true) {
+            return Ok(());
+        }
+        let is_listening = self.listen.as_ref().is_some_and(|listen| !listen.is_empty());
+        for (field, is_asked, wish) in [
+            ("listen", is_listening, "accepts no connections"),
+            (
+                "discovery.rendezvous_server",
+                self.discovery.rendezvous_server == Some(true),
+                "serves nothing",
+            ),
+            (
+                "nat.relay_server",
+                self.nat.relay_server == Some(true),
+                "serves nothing",
+            ),
+        ] {
+            if is_asked {
+                let why = format!("a light client {wish}; leave out either this or `light`");
+                return Err(Wrong { field, why });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -123,10 +227,25 @@ fn admin<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Admin>, D::Error>
     parsed.map(Some).map_err(D::Error::custom)
 }
 
-fn seconds<'de, D: Deserializer<'de>>(value: D) -> Result<Option<NonZeroU64>, D::Error> {
-    let seconds = NonZeroU64::new(u64::deserialize(value)?);
-    let why = "ping_idle_seconds: must be at least 1";
-    seconds.map(Some).ok_or_else(|| D::Error::custom(why))
+fn metrics<'de, D: Deserializer<'de>>(value: D) -> Result<Option<SocketAddr>, D::Error> {
+    let parsed = parse_metrics(&String::deserialize(value)?);
+    parsed.map(Some).map_err(D::Error::custom)
+}
+
+fn proxy<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Proxy>, D::Error> {
+    let parsed = parse_proxy(&String::deserialize(value)?);
+    parsed.map(Some).map_err(D::Error::custom)
+}
+
+/// Where the value of `peers.lower`, for instance, stands in a text.
+fn span(text: &str, field: &str) -> Option<Range<usize>> {
+    let table = toml::de::DeTable::parse(text).ok()?;
+    let mut parts = field.split('.');
+    let mut value = table.get_ref().get(parts.next()?)?;
+    for part in parts {
+        value = value.get_ref().get(part)?;
+    }
+    Some(value.span())
 }
 
 #[cfg(test)]
@@ -150,7 +269,7 @@ mod tests {
         assert_eq!(file.network.unwrap().as_str(), "test");
         assert_eq!(file.log_format, Some(LogFormat::Json));
         assert_eq!(file.log.unwrap().into_inner(), "info");
-        assert_eq!(file.peers.ping_idle_seconds, NonZeroU64::new(2));
+        assert_eq!(file.peers.ping_idle_seconds, Some(2));
         assert_eq!((file.listen, file.bootstrap, file.admin), (None, None, None));
         assert_eq!(parse("").unwrap(), ConfigFile::default());
     }
@@ -173,6 +292,35 @@ mod tests {
             ("network = \"a\"\nlog = \"==\"", 2, "`==` is no level"),
             ("[peers]\n\nping_idle_seconds = 0", 3, "at least 1"),
             ("[peers]\nping_idle_seconds = \"soon\"", 2, ""),
+            ("[peers]\nlower = -1", 2, ""),
+            (
+                "[peers]\ntarget = 8\n\nlower = 9",
+                4,
+                "peers.lower: 9 is more than peers.target",
+            ),
+            ("peers.upper = 0", 1, "peers.upper: 0"),
+            ("peers = { per_ip = 0 }", 1, "peers.per_ip: 0"),
+            ("[peers]\nlimit = 9", 2, "limit"),
+            (
+                "[discovery]\nstatic = [\n\"/ip4/127.0.0.1/tcp/1\",\n\"x\"]",
+                4,
+                "multiaddr",
+            ),
+            ("[discovery]\nrendezvous = [\"/ip4/127.0.0.1/tcp/1\"]", 2, "/p2p/"),
+            ("[discovery]\nmdns = \"no\"", 2, "boolean"),
+            ("[nat]\n\nproxy = \"http://x:1\"", 3, "socks5://"),
+            ("metrics = \"here\"", 1, "127.0.0.1:"),
+            ("foreign = \"some\"", 1, "`allow`"),
+            (
+                "light = true\nlisten = [\"/ip4/127.0.0.1/tcp/0\"]",
+                2,
+                "light client",
+            ),
+            (
+                "light = true\n[nat]\nrelay_server = true",
+                3,
+                "nat.relay_server: a light client",
+            ),
         ];
         for (text, expected, part) in cases {
             let error = parse(text).unwrap_err();

@@ -1,0 +1,204 @@
+//! How does the node find others, and how do others reach it?
+
+use std::fmt;
+use std::str::FromStr;
+
+use rustle_types::{Multiaddr, address};
+use serde::Deserialize;
+
+use super::Wrong;
+
+/// Addresses that one list may have.
+pub(super) const LIST_MAX: usize = 256;
+/// Rendezvous points that are asked.
+const RENDEZVOUS_MAX: usize = 16;
+/// Longest host name, as DNS has it.
+const HOST_BYTES_MAX: usize = 253;
+
+/// Ways to find peers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiscoveryConfig {
+    /// Peers that are always dialled, and dialled again when they are lost.
+    pub static_peers: Vec<Multiaddr>,
+    /// Whether peers on the local network are looked for, and told of this node.
+    pub mdns: bool,
+    /// Where to register and to ask for others; each with `/p2p/`.
+    pub rendezvous: Vec<Multiaddr>,
+    /// Whether this node keeps such a directory.
+    pub rendezvous_server: bool,
+}
+
+/// Ways to be reached, and to reach others, where there is no straight way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NatConfig {
+    /// Whether this node passes on connections for nodes that nobody can dial.
+    pub relay_server: bool,
+    /// Whether the router is asked to open a port.
+    pub upnp: bool,
+    /// Whether peers are asked if they can dial this node.
+    pub autonat: bool,
+    /// Dial through this.
+    pub proxy: Option<Proxy>,
+}
+
+/// What peers get that do not speak our protocol, Kubo for instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Foreign {
+    /// Content, the DHT and topics.
+    Allow,
+    /// Content only.
+    #[default]
+    Content,
+    /// Nothing: they are disconnected.
+    Deny,
+}
+
+/// A SOCKS5 proxy, written as `socks5://HOST:PORT`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Proxy {
+    /// A name or an IP address, the latter without brackets.
+    pub host: String,
+    /// The port, not zero.
+    pub port: u16,
+}
+
+// === impl DiscoveryConfig ===
+
+impl Default for DiscoveryConfig {
+    fn default() -> Self {
+        Self {
+            static_peers: Vec::new(),
+            mdns: true,
+            rendezvous: Vec::new(),
+            rendezvous_server: false,
+        }
+    }
+}
+
+// === impl NatConfig ===
+
+impl Default for NatConfig {
+    fn default() -> Self {
+        Self {
+            relay_server: false,
+            upnp: true,
+            autonat: true,
+            proxy: None,
+        }
+    }
+}
+
+// === impl Proxy ===
+
+impl FromStr for Proxy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a proxy; write for example socks5://127.0.0.1:9050");
+        let place = text.strip_prefix("socks5://").ok_or_else(wrong)?;
+        let (host, port) = place.rsplit_once(':').ok_or_else(wrong)?;
+        let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
+        let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(v6) => v6.parse::<std::net::Ipv6Addr>().map_err(|_| wrong())?.to_string(),
+            None if is_host(host) => host.to_owned(),
+            None => return Err(wrong()),
+        };
+        Ok(Self { host, port })
+    }
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') {
+            write!(f, "socks5://[{host}]:{port}")
+        } else {
+            write!(f, "socks5://{host}:{port}")
+        }
+    }
+}
+
+fn is_host(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    (1..=HOST_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_letter)
+}
+
+/// Whether a list of addresses is short enough.
+pub(super) fn check_list(field: &'static str, addresses: Option<&[Multiaddr]>) -> Result<(), Wrong> {
+    let count = addresses.map_or(0, <[_]>::len);
+    if count <= LIST_MAX {
+        return Ok(());
+    }
+    let why = format!("{count} addresses are too many; name at most {LIST_MAX}");
+    Err(Wrong { field, why })
+}
+
+/// Whether rendezvous points are few and named.
+pub(super) fn check_rendezvous(addresses: Option<&[Multiaddr]>) -> Result<(), Wrong> {
+    let field = "discovery.rendezvous";
+    let points = addresses.unwrap_or(&[]);
+    if RENDEZVOUS_MAX < points.len() {
+        let why = format!(
+            "{} points are too many; name at most {RENDEZVOUS_MAX}",
+            points.len()
+        );
+        return Err(Wrong { field, why });
+    }
+    match points.iter().find(|point| address::peer(point).is_none()) {
+        Some(point) => {
+            let why = format!("{point} does not say who is there; end it with /p2p/ and the id of the peer");
+            Err(Wrong { field, why })
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxies_are_hosts_with_ports() {
+        for text in [
+            "socks5://127.0.0.1:9050",
+            "socks5://[::1]:1080",
+            "socks5://tor.example:9150",
+        ] {
+            let proxy: Proxy = text.parse().unwrap();
+            assert_eq!(proxy.to_string(), text);
+        }
+        for text in [
+            "",
+            "127.0.0.1:9050",
+            "http://127.0.0.1:9050",
+            "socks5://127.0.0.1",
+            "socks5://:9050",
+            "socks5://::1:9050",
+            "socks5://[x]:9050",
+            "socks5://host:0",
+            "socks5://host:65536",
+            "socks5://ho st:1",
+            "socks5://me:secret@host:1",
+        ] {
+            let error = text.parse::<Proxy>().unwrap_err();
+            assert!(error.contains("socks5://127.0.0.1:9050"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn lists_are_bounded_and_rendezvous_points_named() {
+        let address: Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
+        let many = vec![address.clone(); LIST_MAX + 1];
+        assert!(check_list("x", Some(&many)).is_err());
+        assert!(check_list("x", Some(&many[1..])).is_ok());
+        assert!(check_list("x", None).is_ok());
+
+        let unnamed = check_rendezvous(Some(std::slice::from_ref(&address))).unwrap_err();
+        assert!(unnamed.why.contains("/p2p/"), "{}", unnamed.why);
+        let id = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
+        let named: Multiaddr = format!("{address}/p2p/{id}").parse().unwrap();
+        assert!(check_rendezvous(Some(std::slice::from_ref(&named))).is_ok());
+        assert!(check_rendezvous(Some(&vec![named; RENDEZVOUS_MAX + 1])).is_err());
+    }
+}
