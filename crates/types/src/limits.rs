@@ -23,6 +23,13 @@ pub const BITSWAP_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Largest gossip message that we send or take.
 pub const GOSSIP_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
+/// Largest frame of a peer exchange stream.
+pub const PEERS_FRAME_BYTES_MAX: usize = 64 * 1024;
+/// Peers in one list of peers, and addresses in all of its entries together.
+pub const PEERS_LISTED_MAX: usize = 128;
+/// Addresses of each of them.
+pub const PEER_ADDRESSES_LISTED_MAX: usize = 8;
+
 /// Addresses told in one Hello.
 pub const HELLO_ADDRESSES_MAX: usize = 8;
 /// Longest address in bytes.

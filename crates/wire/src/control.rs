@@ -102,6 +102,12 @@ pub enum DisconnectReason {
     Shutdown,
     /// No right answer to a ping.
     Timeout,
+    /// Another connection between the two serves.
+    Duplicate,
+    /// The sender has enough peers, or only wanted to know whether the address is good.
+    NotNeeded,
+    /// The sender does not let the receiver in for now.
+    Banned,
 }
 
 // === impl Control ===
@@ -295,6 +301,12 @@ impl Services {
         Self(self.0 | other.0)
     }
 
+    /// This set less the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether all of `other` is offered.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -359,6 +371,9 @@ impl DisconnectReason {
             Self::Full => Reason::Full,
             Self::Shutdown => Reason::Shutdown,
             Self::Timeout => Reason::Timeout,
+            Self::Duplicate => Reason::Duplicate,
+            Self::NotNeeded => Reason::NotNeeded,
+            Self::Banned => Reason::Banned,
         }
     }
 
@@ -373,6 +388,9 @@ impl DisconnectReason {
             Reason::Full => Self::Full,
             Reason::Shutdown => Self::Shutdown,
             Reason::Timeout => Self::Timeout,
+            Reason::Duplicate => Self::Duplicate,
+            Reason::NotNeeded => Self::NotNeeded,
+            Reason::Banned => Self::Banned,
         }
     }
 }
@@ -388,6 +406,9 @@ impl fmt::Display for DisconnectReason {
             Self::Full => "no room for a further peer",
             Self::Shutdown => "shutting down",
             Self::Timeout => "no answer to a ping",
+            Self::Duplicate => "another connection serves",
+            Self::NotNeeded => "not needed any more",
+            Self::Banned => "banned there",
         })
     }
 }

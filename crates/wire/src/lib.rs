@@ -21,6 +21,7 @@
 mod announce;
 mod control;
 mod error;
+mod exchange;
 pub mod frame;
 mod join;
 mod sync;
@@ -41,5 +42,6 @@ mod generated {
 pub use announce::Announcement;
 pub use control::{Control, Disconnect, DisconnectReason, Hello, PROTOCOL_VERSION, Services, Versions};
 pub use error::WireError;
+pub use exchange::{PeerEntry, PeersList, PeersRequest};
 pub use join::{JoinAccepted, JoinRefusal, JoinReply, JoinRequest, Member};
 pub use sync::{SYNC_HAVE_MAX, SyncRefusal, SyncReply, SyncRequest};

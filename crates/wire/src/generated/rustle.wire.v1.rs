@@ -149,6 +149,12 @@ pub mod disconnect {
         Shutdown = 6,
         /// No right answer to a ping.
         Timeout = 7,
+        /// Another connection between the two serves.
+        Duplicate = 8,
+        /// The sender has enough peers, or only wanted to know whether the address is good.
+        NotNeeded = 9,
+        /// The sender does not let the receiver in for now.
+        Banned = 10,
     }
     impl Reason {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -165,6 +171,9 @@ pub mod disconnect {
                 Self::Full => "REASON_FULL",
                 Self::Shutdown => "REASON_SHUTDOWN",
                 Self::Timeout => "REASON_TIMEOUT",
+                Self::Duplicate => "REASON_DUPLICATE",
+                Self::NotNeeded => "REASON_NOT_NEEDED",
+                Self::Banned => "REASON_BANNED",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -178,10 +187,43 @@ pub mod disconnect {
                 "REASON_FULL" => Some(Self::Full),
                 "REASON_SHUTDOWN" => Some(Self::Shutdown),
                 "REASON_TIMEOUT" => Some(Self::Timeout),
+                "REASON_DUPLICATE" => Some(Self::Duplicate),
+                "REASON_NOT_NEEDED" => Some(Self::NotNeeded),
+                "REASON_BANNED" => Some(Self::Banned),
                 _ => None,
             }
         }
     }
+}
+/// "Whom do you know?"
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeersRequest {
+    /// At most so many entries; 0 for as many as the other likes to tell.
+    #[prost(uint32, tag = "1")]
+    pub limit: u32,
+}
+/// Peers that the sender has reached lately, or is connected with.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PeersList {
+    /// At most 128, with at most 128 addresses in all.
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<PeerEntry>,
+}
+/// Where a peer may be found.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeerEntry {
+    /// Its id, binary.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub peer: ::prost::bytes::Bytes,
+    /// At most 8 multiaddrs (binary), each of at most 96 bytes.
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub addresses: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// What it offers, as in Hello.
+    #[prost(uint64, tag = "3")]
+    pub services: u64,
+    /// How many days ago the sender met it last: coarse, so that nobody learns who is connected with whom.
+    #[prost(uint32, tag = "4")]
+    pub days_ago: u32,
 }
 /// "Let me in": the public part of an invitation, and the proof that the sender holds its secret.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
