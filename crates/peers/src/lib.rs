@@ -23,12 +23,14 @@
 mod book;
 mod config;
 mod connection;
+mod counters;
 mod event;
 mod manager;
 mod view;
 
 pub use book::{KNOWN_PEERS_MAX, KnownPeer, RecordError};
 pub use config::Config;
+pub use counters::{Counters, ROUND_TRIP_BOUNDS_MS, RoundTrips, Tally};
 pub use event::{ConnectError, Input, Output};
 pub use manager::{CONNECTS_MAX, FOREIGN_MAX, Manager};
-pub use view::{Class, PeerView};
+pub use view::{AddressView, Class, ConnectionInfo, FaultView, Kind, PeerInfo, PeerView, Totals, Why};
