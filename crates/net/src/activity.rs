@@ -18,6 +18,8 @@ use libp2p::core::muxing::{StreamMuxer, StreamMuxerBox, StreamMuxerEvent, Substr
 use libp2p::multiaddr::Protocol;
 use rustle_types::{Multiaddr, PeerId};
 
+use crate::clock;
+
 /// Connections that wait to be claimed; those that were refused meanwhile are swept out beyond.
 const UNCLAIMED_MAX: usize = 1024;
 
@@ -53,13 +55,9 @@ pub(crate) struct WatchedStream {
 // === impl Activity ===
 
 impl Activity {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "what happens on a socket happens in real time"
-    )]
     fn new() -> Self {
         Self {
-            start: Instant::now(),
+            start: clock::now(),
             last: AtomicU64::new(0),
         }
     }

@@ -7,12 +7,14 @@ mod dht;
 mod gossip;
 mod identify;
 mod limits;
+mod mdns;
 
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::{connection_limits, kad};
 
 pub(crate) use dht::dht_protocol;
 pub(crate) use gossip::Gossipsub;
+pub(crate) use mdns::{Neighbours, Sighted};
 
 use crate::Config;
 use crate::providers::Providers;
@@ -26,6 +28,7 @@ pub(crate) struct Behaviour {
     pub(crate) identify: libp2p::identify::Behaviour,
     pub(crate) kad: kad::Behaviour<Providers>,
     pub(crate) gossipsub: Gossipsub,
+    pub(crate) mdns: Neighbours,
 }
 
 // === impl Behaviour ===
@@ -39,6 +42,7 @@ impl Behaviour {
             identify: identify::behaviour(config),
             kad: dht::behaviour(config),
             gossipsub: gossip::behaviour(&config.identity)?,
+            mdns: mdns::behaviour(config),
         })
     }
 }

@@ -71,6 +71,12 @@ pub(crate) const PROVIDED_KEYS_MAX: usize = 16 * 1024;
 pub(crate) const FOREIGN_KEYS_MAX: usize = 8 * 1024;
 /// Addresses that are remembered with each of their providers.
 pub(crate) const PROVIDER_ADDRESSES_MAX: usize = 4;
+/// Addresses that are told with a peer that was discovered.
+pub(crate) const DISCOVERED_ADDRESSES_MAX: usize = 8;
+/// Discovered peers that are remembered, so that they are not told of again and again.
+pub(crate) const SIGHTINGS_MAX: usize = 4096;
+/// Addresses on the local network that mDNS remembers; more of them are a flood.
+pub(crate) const MDNS_ADDRESSES_MAX: usize = 1024;
 
 /// How a node takes part. Made with [`Config::new`].
 #[derive(Debug)]
@@ -89,6 +95,8 @@ pub struct Config {
     pub dht_server: bool,
     /// How many connections to hold at most.
     pub limits: ConnectionLimits,
+    /// Whether to look for nodes on the local network, and to let them find this one.
+    pub mdns: bool,
 }
 
 /// Who takes the inbound streams of a protocol.
@@ -142,6 +150,7 @@ impl Config {
             acceptors: Vec::new(),
             dht_server: false,
             limits: ConnectionLimits::default(),
+            mdns: false,
         }
     }
 }

@@ -145,6 +145,26 @@ pub enum Event {
         /// Where it can be dialled; empty where nobody knows.
         addresses: Vec<Multiaddr>,
     },
+    /// There is, or so it is said, a peer. Not told again for ten minutes, unless its addresses change.
+    Discovered {
+        /// Who. Perhaps of another network, perhaps no node of ours at all.
+        peer: PeerId,
+        /// Where it may be; one to eight, without `/p2p/…` of itself.
+        addresses: Vec<Multiaddr>,
+        /// Who says so.
+        source: Source,
+    },
+}
+
+/// By which way a peer was discovered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// It announces itself on the local network.
+    Mdns,
+    /// A rendezvous point has it.
+    Rendezvous,
+    /// A node of the DHT told of it.
+    Dht,
 }
 
 /// Why a control stream is of no use any more.

@@ -137,6 +137,7 @@ impl Task {
             BehaviourEvent::Identify(event) => self.on_identify_event(event),
             BehaviourEvent::Kad(event) => self.on_dht_event(event),
             BehaviourEvent::Gossipsub(event) => self.on_gossip_event(event),
+            BehaviourEvent::Mdns(sighted) => self.on_neighbours(sighted),
             BehaviourEvent::Limits(never) => match never {},
         }
     }

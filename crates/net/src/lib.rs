@@ -36,16 +36,19 @@
 
 mod activity;
 mod behaviour;
+mod clock;
 mod command;
 mod commands;
 mod config;
 mod dht;
 mod dial_error;
+mod discovery;
 mod event;
 mod events;
 mod handle;
 mod identity;
 mod providers;
+mod sightings;
 mod start;
 mod streams;
 mod task;
@@ -56,7 +59,7 @@ pub use config::{
     Acceptor, COMMANDS_QUEUED_MAX, CONTROL_PROTOCOL, Config, ConnectionLimits, EVENTS_QUEUED_MAX, Inbound,
 };
 pub use dial_error::DialError;
-pub use event::{ControlError, Event};
+pub use event::{ControlError, Event, Source};
 pub use handle::{Counters, Net, OpenError, Permit, Stopped};
 pub use identity::{Identity, IdentityError};
 pub use libp2p::Stream;

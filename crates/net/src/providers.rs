@@ -13,6 +13,7 @@ use libp2p::kad::{K_VALUE, ProviderRecord, Record, RecordKey};
 use rustle_types::PeerId;
 use rustle_types::limits::{ADDRESS_BYTES_MAX, CID_BYTES_MAX};
 
+use crate::clock;
 use crate::config::{FOREIGN_KEYS_MAX, PROVIDED_KEYS_MAX, PROVIDER_ADDRESSES_MAX};
 
 /// Expired records are looked for at most this often.
@@ -113,7 +114,7 @@ impl RecordStore for Providers {
         if record.provider == self.local {
             self.add_own(record)
         } else {
-            self.add_foreign(record, clock())
+            self.add_foreign(record, clock::now())
         }
     }
 
@@ -136,14 +137,6 @@ impl RecordStore for Providers {
             }
         }
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "kad stamps the end of each record with the real time"
-)]
-fn clock() -> Instant {
-    Instant::now()
 }
 
 #[cfg(test)]
@@ -187,7 +180,7 @@ mod tests {
     fn what_has_expired_makes_room() {
         let stranger = PeerId::random();
         let mut store = Providers::new(PeerId::random());
-        let now = clock();
+        let now = clock::now();
         for number in 0..FOREIGN_KEYS_MAX {
             let mut record = record(number, stranger);
             record.expires = Some(now + Duration::from_secs(1));

@@ -15,6 +15,7 @@ use crate::behaviour::{Behaviour, dht_protocol};
 use crate::config::{EVENTS_HELD_MAX, STOP_TIMEOUT};
 use crate::dht::Searches;
 use crate::handle::Request;
+use crate::sightings::Sightings;
 use crate::{Config, Event};
 
 /// The owner of the swarm.
@@ -30,6 +31,7 @@ pub(crate) struct Task {
     pub(crate) listeners: Vec<ListenerId>,
     pub(crate) dht_protocol: StreamProtocol,
     pub(crate) announce_listen_addresses: bool,
+    pub(crate) sightings: Sightings,
 }
 
 // === impl Task ===
@@ -51,6 +53,7 @@ impl Task {
             listeners: Vec::new(),
             dht_protocol: dht_protocol(&config.network),
             announce_listen_addresses: config.dht_server,
+            sightings: Sightings::new(config.identity.peer_id()),
         }
     }
 

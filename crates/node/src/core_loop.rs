@@ -349,7 +349,7 @@ fn translate(event: Event) -> Option<Input> {
         Event::ControlUnsupported { connection } => In::ControlUnsupported { connection },
         Event::ControlBroken { connection, .. } => In::ControlBroken { connection },
         Event::Activity { connection, idle } => In::Activity { connection, idle },
-        Event::PeerFound { peer, addresses, .. } => In::Learned {
+        Event::PeerFound { peer, addresses, .. } | Event::Discovered { peer, addresses, .. } => In::Learned {
             peer,
             addresses,
             wanted: false,
@@ -385,6 +385,7 @@ fn note(event: &Event) {
             tracing::debug!(%connection, %error, "control stream broken");
         }
         Event::Identified { agent, .. } => tracing::trace!(agent, "identified"),
+        Event::Discovered { source, .. } => tracing::debug!(?source, "discovered"),
         _ => {}
     }
 }
@@ -398,7 +399,8 @@ fn peer_of(event: &Event) -> Option<PeerId> {
         | Event::Subscribed { peer, .. }
         | Event::Unsubscribed { peer, .. }
         | Event::Message { from: peer, .. }
-        | Event::PeerFound { peer, .. } => Some(*peer),
+        | Event::PeerFound { peer, .. }
+        | Event::Discovered { peer, .. } => Some(*peer),
         Event::DialFailed { peer, .. } => *peer,
         Event::Listening { .. }
         | Event::ListenFailed { .. }

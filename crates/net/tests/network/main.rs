@@ -10,5 +10,6 @@ mod dht;
 mod dialing;
 mod foreign;
 mod gossip;
+mod mdns;
 mod peer;
 mod streams;

@@ -1,0 +1,101 @@
+//! Nodes of one local network find each other with nothing configured.
+//!
+//! A machine may have no network at all, and must not meet nodes of others while it is tested. So the test starts itself
+//! again in a network of its own, where the system lets anyone make one.
+
+use std::process::Command as Process;
+
+use rustle_net::{Command, Config, Event, Identity, Source};
+use rustle_types::{Multiaddr, PeerId};
+
+use crate::peer::Peer;
+
+/// Set within the network of the test.
+const INSIDE: &str = "RUSTLE_TEST_LOCAL_NETWORK";
+/// A cable with both ends in this machine; one of them has an address.
+const NETWORK: &str = "ip link set lo up && ip link add here type veth peer name there && \
+    ip address add 10.77.0.1/24 dev here && ip link set here up && ip link set there up && exec \"$0\" \"$@\"";
+
+/// Runs a test of this file again within a network of its own; false where the system refuses to make one.
+fn ran_in_own_network(test: &str) -> bool {
+    let tried = Process::new("unshare")
+        .args(["--map-root-user", "--net", "ip", "link"])
+        .output();
+    if !tried.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no network of its own can be made here (unshare --map-root-user --net ip link)");
+        return false;
+    }
+    let program = std::env::current_exe().unwrap();
+    let output = Process::new("unshare")
+        .args(["--map-root-user", "--net", "sh", "-c", NETWORK])
+        .arg(program)
+        .args(["--exact", test, "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    assert!(text(&output.stdout).contains("1 passed"), "the test ran");
+    true
+}
+
+fn unconfigured() -> Config {
+    Config {
+        listen: vec!["/ip4/0.0.0.0/tcp/0".parse().unwrap()],
+        mdns: true,
+        ..Config::new(Identity::generate(), "test".parse().unwrap())
+    }
+}
+
+async fn sighted(at: &mut Peer, other: PeerId) -> Vec<Multiaddr> {
+    at.wait("a neighbour", |event| match event {
+        Event::Discovered {
+            peer,
+            addresses,
+            source: Source::Mdns,
+        } if *peer == other => Some(addresses.clone()),
+        _ => None,
+    })
+    .await
+}
+
+#[test]
+fn two_nodes_on_one_network_find_each_other() {
+    if std::env::var_os(INSIDE).is_none() {
+        ran_in_own_network("mdns::two_nodes_on_one_network_find_each_other");
+        return;
+    }
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let mut a = Peer::start(unconfigured()).await;
+        let mut b = Peer::start(unconfigured()).await;
+        let (a_id, b_id) = (a.id(), b.id());
+
+        let addresses = sighted(&mut a, b_id).await;
+        let at_b = sighted(&mut b, a_id).await;
+        for address in addresses.iter().chain(&at_b) {
+            assert!(address.to_string().starts_with("/ip4/10.77.0.1/tcp/"), "{address}");
+        }
+        let peer = Some(b_id);
+        let dial = Command::Dial {
+            request: 1,
+            peer,
+            addresses,
+        };
+        a.send(dial).await;
+        a.wait("connected", |event| match event {
+            Event::Connected {
+                peer,
+                request: Some(1),
+                ..
+            } => Some(assert_eq!(*peer, b_id)),
+            Event::DialFailed { error, .. } => panic!("{error}"),
+            _ => None,
+        })
+        .await;
+    });
+}
