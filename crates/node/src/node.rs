@@ -127,6 +127,7 @@ impl Node {
             listen: config.listen.clone(),
             acceptors,
             dht_server: !config.listen.is_empty(),
+            mdns: config.discovery.mdns,
             ..rustle_net::Config::new(identity, config.network.clone())
         })?;
 

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -49,6 +50,12 @@ pub(super) fn behaviour(config: &Config) -> Neighbours {
             None
         }
     };
+    if mdns.is_some()
+        && let Err(error) = try_multicast()
+    {
+        // An interface may come later, and is then used.
+        tracing::warn!(%error, "no local network carries multicast now; no peers are found there");
+    }
     Neighbours {
         local,
         mdns,
@@ -59,6 +66,12 @@ pub(super) fn behaviour(config: &Config) -> Neighbours {
 
 fn start(local: PeerId) -> io::Result<Mdns> {
     Mdns::new(mdns::Config::default(), local)
+}
+
+/// libp2p tells of its failures again and again, and to nobody but the log; one word at the start is enough.
+fn try_multicast() -> io::Result<()> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    socket.join_multicast_v4(&mdns::IPV4_MDNS_MULTICAST_ADDRESS, &Ipv4Addr::UNSPECIFIED)
 }
 
 // === impl Neighbours ===
