@@ -184,8 +184,8 @@ mod tests {
             Some(vec![one.clone(), two.clone()])
         );
         assert_eq!(news(now, &[two.clone(), one.clone()]), None);
-        assert!(news(now, &[two.clone()]).is_some());
-        assert_eq!(news(now, &[two.clone()]), None);
+        assert!(news(now, std::slice::from_ref(&two)).is_some());
+        assert_eq!(news(now, std::slice::from_ref(&two)), None);
         assert!(news(now + SIGHTING_INTERVAL, &[two]).is_some());
     }
 
