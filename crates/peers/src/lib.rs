@@ -25,12 +25,19 @@ mod config;
 mod connection;
 mod counters;
 mod event;
+mod gate;
 mod manager;
+mod rules;
 mod view;
 
 pub use book::{KNOWN_PEERS_MAX, KnownPeer, RecordError};
 pub use config::Config;
 pub use counters::{Counters, ROUND_TRIP_BOUNDS_MS, RoundTrips, Tally};
 pub use event::{ConnectError, Input, Output};
+pub use gate::{Gate, GateCounts, GateLimits, Refusal};
 pub use manager::{CONNECTS_MAX, FOREIGN_MAX, Manager};
+pub use rules::{
+    Banned, Origin, Prefix, REASON_BYTES_MAX, RULES_MAX, Reason, Rule, RuleKind, RuleRecordError, Rules,
+    RulesError, Target, TargetError,
+};
 pub use view::{AddressView, Class, ConnectionInfo, FaultView, Kind, PeerInfo, PeerView, Totals, Why};

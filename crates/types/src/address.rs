@@ -63,6 +63,19 @@ pub fn is_relayed(address: &Multiaddr) -> bool {
     address.iter().any(|part| matches!(part, Protocol::P2pCircuit))
 }
 
+/// The relay that an address leads through: the last peer before the circuit.
+pub fn relay(address: &Multiaddr) -> Option<PeerId> {
+    let mut relay = None;
+    for part in address {
+        match part {
+            Protocol::P2p(peer) => relay = Some(peer),
+            Protocol::P2pCircuit => return relay,
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Whether an address begins with a name that must be resolved.
 pub fn is_name(address: &Multiaddr) -> bool {
     use Protocol::{Dns, Dns4, Dns6, Dnsaddr};
@@ -267,6 +280,20 @@ mod tests {
         for (text, reach) in cases {
             assert_eq!(Reach::of(&at(text)), reach, "{text}");
         }
+    }
+
+    #[test]
+    fn the_relay_of_an_address_is_the_peer_before_the_circuit() {
+        let (near, far) = (
+            "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp",
+            "12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu",
+        );
+        let direct = format!("/ip4/8.8.8.8/tcp/1/p2p/{near}");
+        let relayed = format!("{direct}/p2p-circuit/p2p/{far}");
+        assert_eq!(relay(&at(&direct)), None);
+        assert_eq!(relay(&at(&relayed)), near.parse().ok());
+        assert_eq!(peer(&at(&relayed)), far.parse().ok());
+        assert_eq!(relay(&at("/p2p-circuit")), None);
     }
 
     #[test]
