@@ -24,6 +24,7 @@ mod book;
 mod config;
 mod connection;
 mod counters;
+pub mod directory;
 mod event;
 mod gate;
 mod manager;

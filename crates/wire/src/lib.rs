@@ -24,6 +24,7 @@ mod error;
 mod exchange;
 pub mod frame;
 mod join;
+pub mod rendezvous;
 mod sync;
 
 /// The generated protobuf types, private to this crate.

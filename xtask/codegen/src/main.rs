@@ -18,10 +18,15 @@ struct Unit {
     services: bool,
 }
 
-const UNITS: [Unit; 3] = [
+const UNITS: [Unit; 4] = [
     Unit {
         folder: "crates/wire/src/generated",
         protos: "rustle/wire/v1",
+        services: false,
+    },
+    Unit {
+        folder: "crates/wire/src/rendezvous/generated",
+        protos: "libp2p/rendezvous/v1",
         services: false,
     },
     Unit {
