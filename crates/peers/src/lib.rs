@@ -29,6 +29,7 @@ mod event;
 mod gate;
 mod manager;
 mod rules;
+mod score;
 mod view;
 
 pub use book::{KNOWN_PEERS_MAX, KnownPeer, RecordError};
@@ -40,5 +41,9 @@ pub use manager::{CONNECTS_MAX, FOREIGN_MAX, Manager};
 pub use rules::{
     Banned, Origin, Prefix, REASON_BYTES_MAX, RULES_MAX, Reason, Rule, RuleKind, RuleRecordError, Rules,
     RulesError, Target, TargetError,
+};
+pub use score::{
+    BAN_SCORE, DISCONNECT_SCORE, Fault, SCORES_MAX, SUBSYSTEM_SCORE_MIN, ScoreView, Scores, Subsystem,
+    Verdict,
 };
 pub use view::{AddressView, Class, ConnectionInfo, FaultView, Kind, PeerInfo, PeerView, Totals, Why};

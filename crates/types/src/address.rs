@@ -218,6 +218,16 @@ impl Host {
         Self(bytes)
     }
 
+    /// Whether it is this machine itself, or a proxy on it that speaks for somebody else.
+    pub fn is_loopback(self) -> bool {
+        let [family, ip @ ..] = self.0;
+        match family {
+            4 => ip[0] == 127,
+            // `::1` is all that lives in its /64.
+            _ => ip == [0; 8],
+        }
+    }
+
     /// The machine at an address, where it begins with an IP address.
     pub fn of(address: &Multiaddr) -> Option<Self> {
         ip(address).map(Self::of_ip)
@@ -261,6 +271,9 @@ mod tests {
             host("/ip6/2001:db8:1:2::1/tcp/1")
         );
         assert_eq!(host("/dns/a.example/tcp/1"), None);
+        let is_loopback = |text| host(text).unwrap().is_loopback();
+        assert!(is_loopback("/ip4/127.0.0.9/tcp/1") && is_loopback("/ip6/::1/tcp/1"));
+        assert!(!is_loopback("/ip4/10.0.0.9/tcp/1") && !is_loopback("/ip6/fe80::1/tcp/1"));
     }
 
     #[test]
