@@ -193,9 +193,14 @@ impl Group {
         }
     }
 
-    /// The bytes, to be hashed.
+    /// The bytes, to be hashed or written down.
     pub const fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The group that has these bytes; `None` where their number is not that of a group.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
     }
 }
 
