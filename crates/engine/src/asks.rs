@@ -163,7 +163,7 @@ impl Engine {
             .filter(|peer| self.peers.is_up(peer));
         let others = others.map(|peer| Member {
             peer,
-            addresses: reachable(self.peers.addresses(&peer)),
+            addresses: reachable(&self.peers.addresses(&peer)),
         });
         let others = others.filter(|member| !member.addresses.is_empty());
         std::iter::once(own)

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rustle_chain::Signer;
-use rustle_peers::{KnownPeer, Manager};
+use rustle_peers::Manager;
 use rustle_store::{Scan, Store, StoreError, Table};
-use rustle_types::{ChainId, Machine, Multiaddr, NetworkName, Now, Outbox, PeerId, Timestamp, Uptime};
+use rustle_types::{ChainId, Machine, Multiaddr, NetworkName, Now, Outbox, PeerId, Uptime};
 
 use crate::chains::Chains;
 use crate::join::Waiting;
@@ -90,13 +90,8 @@ impl Engine {
         let mut rng = StdRng::from_seed(seed);
         let (network, local) = (config.peers.network.clone(), config.peers.local);
         let mut peers = Manager::new(config.peers, rng.random());
-        let records = store.scan(Table::Peers, &Scan::prefix(&[], rustle_peers::KNOWN_PEERS_MAX))?;
-        // A damaged record of the book costs an address, not the start.
-        peers.restore(
-            records
-                .iter()
-                .filter_map(|(key, value)| KnownPeer::from_record(key, value).ok()),
-        );
+        let records = store.scan(Table::Peers, &Scan::prefix(&[], rustle_peers::book::RECORDS_MAX))?;
+        peers.restore(records);
         let mut engine = Self {
             store,
             signer,
@@ -123,13 +118,9 @@ impl Engine {
                 error: Box::new(error),
             })?;
             // Restored, not told as news: the first deadline dials them all, and nothing is written again.
-            self.peers
-                .restore(record.members.into_iter().map(|member| KnownPeer {
-                    peer: member.peer,
-                    addresses: member.addresses,
-                    seen: Timestamp::default(),
-                    wanted: true,
-                }));
+            for member in record.members {
+                self.peers.restore_member(member.peer, member.addresses);
+            }
         }
         Ok(())
     }

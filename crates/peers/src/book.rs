@@ -1,325 +1,324 @@
-//! Which peers do we know, and when may each be dialled again?
+//! Which peers do we know, and whom do we believe?
 //!
-//! Failed dials back off exponentially with jitter, so that a dead peer costs little and a returning one is met soon.
+//! An attacker can name a million peers at no cost. What he cannot have at no cost are addresses in many networks, and
+//! peers that answer. So the book has two tables, as Bitcoin Core's address manager has. What was heard of stands in
+//! *new*, where the network of the teller chooses the bucket: whoever talks from one network fills a few buckets, however
+//! much he says. What was reached stands in *tried*, where the peer's own network chooses the bucket. A draw takes first a
+//! table, then a bucket, then a peer, so that a full bucket weighs no more than one with a single peer.
+//!
+//! * A peer has one place in the book. Core lets an address stand in up to eight buckets of its new table; here the table
+//!   is small, each further reference would take the place of another peer, and what the references protect from, loss
+//!   of an honest entry by a flood, cannot happen: only terrible entries give way.
+//! * A peer that was reached takes a taken place in *tried* only after its holder was dialled and did not answer.
+//! * *Needed* peers (members of our chains, boot and static nodes) are kept apart; no hearsay pushes them out.
+//!
+//! Forgotten is: a terrible entry ([`HORIZON`], [`NEVER_REACHED_FAILURES_MAX`], [`FAILURES_MAX`]) when another wants its
+//! place in *new*; the loser of a test, if its place in *new* is held by a peer that was reached too; an address at which
+//! somebody else answered, and a peer without addresses with it. A failed dial counts only while that network is seen to
+//! work, so that a node without a network forgets nobody. Nothing else is forgotten.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+mod address_list;
+mod anchor;
+mod entry;
+mod index;
+mod learn;
+mod outcome;
+mod pick;
+mod record;
+mod salt;
+mod source;
+mod table;
+mod trial;
+mod view;
 
-use rand::RngExt as _;
+#[cfg(test)]
+mod flood_tests;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
 use rand::rngs::StdRng;
-use rustle_store::{Batch, Table};
-use rustle_types::limits::ADDRESS_BYTES_MAX;
-use rustle_types::{Multiaddr, PeerId, Timestamp, Uptime};
+use rustle_types::{Group, Multiaddr, Now, PeerId, Reach, Timestamp, Uptime};
 
-/// Peers kept in the book; beyond, the one that was seen longest ago is forgotten.
-pub const KNOWN_PEERS_MAX: usize = 1_000;
-/// Addresses kept for each.
-const ADDRESSES_MAX: usize = 8;
-/// First back-off after a failed dial.
-const BACK_OFF_MIN: Duration = Duration::from_secs(1);
-/// Longest back-off of a peer that the node needs.
-const BACK_OFF_WANTED_MAX: Duration = Duration::from_secs(60);
-/// Longest back-off of any other.
-const BACK_OFF_MAX: Duration = Duration::from_secs(3600);
-/// Failures that still count against a peer that was reached: a minute of back-off, should it leave again at once.
-const REACHED_FAILURES_MAX: u32 = 6;
-/// Back-off of a peer of another network or version.
-const BACK_OFF_INCOMPATIBLE: Duration = Duration::from_secs(600);
+pub use address_list::{ADDRESSES_MAX, HEARSAY_ALONE_MAX, HEARSAY_MAX, KnownAddress, Trust, VERIFIED_MAX};
+pub use anchor::{ANCHOR_STEADY, ANCHORS_MAX};
+pub use entry::{FAILING_FOR, FAILURES_MAX, HORIZON, NEVER_REACHED_FAILURES_MAX, Need};
+pub use learn::{Learned, OWN_ADDRESSES_MAX};
+pub use outcome::{
+    BACK_OFF_FIRST, BACK_OFF_INCOMPATIBLE, BACK_OFF_MAX, BACK_OFF_NEEDED_FIRST, BACK_OFF_NEEDED_MAX, STEADY,
+    back_off,
+};
+pub use pick::Wish;
+pub use record::{CHANGES_MAX, RECORDS_MAX};
+pub use salt::{NEW_BUCKETS, NEW_BUCKETS_PER_SOURCE, TRIED_BUCKETS, TRIED_BUCKETS_PER_GROUP};
+pub use source::{Source, SourceKind};
+pub use table::BUCKET_SIZE;
+pub use trial::{FRESH, TRIAL_WINDOW, TRIALS_MAX};
+pub use view::{BookStats, EntryView, TableKind};
 
-/// A peer of the book as it is kept on disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownPeer {
-    /// The peer.
-    pub peer: PeerId,
-    /// Where it may be found, the address that worked last first.
-    pub addresses: Vec<Multiaddr>,
-    /// When it was connected last; zero for never.
-    pub seen: Timestamp,
-    /// Whether the node needs it.
-    pub wanted: bool,
-}
+use entry::{Entry, Seat};
+use index::Index;
+use salt::Salt;
+use table::{Place, Table};
+use trial::Trial;
 
-/// Why a record of the book is not read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a record of the address book is damaged; it is left out")]
-pub struct RecordError;
+/// Needed peers kept apart from the tables. One more is kept like any other peer.
+pub const NEEDED_MAX: usize = 1_024;
+/// Peers in the book.
+pub const BOOK_MAX: usize =
+    NEEDED_MAX + (NEW_BUCKETS as usize + TRIED_BUCKETS as usize) * BUCKET_SIZE as usize;
 
+const _: () = assert!(BOOK_MAX <= 5_000, "the book is bounded");
+
+/// The address book. It draws from the caller's random numbers and reads the caller's clock.
 #[derive(Debug)]
-struct Entry {
-    known: KnownPeer,
-    failures: u32,
-    /// Not dialled before.
-    ready: Uptime,
-    dialling: bool,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Book {
+pub struct Book {
+    local: PeerId,
+    salt: Salt,
     entries: BTreeMap<PeerId, Entry>,
-}
-
-// === impl KnownPeer ===
-
-impl KnownPeer {
-    /// Reads a record of [`Table::Peers`].
-    pub fn from_record(key: &[u8], value: &[u8]) -> Result<Self, RecordError> {
-        let peer = PeerId::from_bytes(key).map_err(|_| RecordError)?;
-        let (&wanted, rest) = value.split_first().ok_or(RecordError)?;
-        let (seen, mut rest) = rest.split_first_chunk::<8>().ok_or(RecordError)?;
-        let mut addresses = Vec::new();
-        while let Some((&length, more)) = rest.split_first() {
-            let (address, more) = more.split_at_checked(length.into()).ok_or(RecordError)?;
-            addresses.push(Multiaddr::try_from(address.to_vec()).map_err(|_| RecordError)?);
-            rest = more;
-        }
-        Ok(Self {
-            peer,
-            addresses,
-            seen: Timestamp::from_millis(u64::from_be_bytes(*seen)),
-            wanted: wanted != 0,
-        })
-    }
-
-    /// The record of [`Table::Peers`]: wanted (1 byte), seen (8 bytes BE), then each address behind its length (1 byte).
-    pub fn to_record(&self) -> (Vec<u8>, Vec<u8>) {
-        let mut value = vec![u8::from(self.wanted)];
-        value.extend(self.seen.as_millis().to_be_bytes());
-        for address in &self.addresses {
-            if let Ok(length) = u8::try_from(address.len()) {
-                value.push(length);
-                value.extend(address.as_ref());
-            }
-        }
-        (self.peer.to_bytes(), value)
-    }
+    new: Table,
+    tried: Table,
+    needed: usize,
+    index: Index,
+    /// Collisions in the tried table that wait for a test; at most [`TRIALS_MAX`].
+    trials: Vec<Trial>,
+    /// Peers whose records bear the mark of an anchor; at most [`ANCHORS_MAX`].
+    anchors: BTreeSet<PeerId>,
+    /// Peers with a connection, known or not. As many as there are connections.
+    connected: BTreeSet<PeerId>,
+    /// When a peer was last reached through each network.
+    good: [Option<Uptime>; Reach::ALL.len()],
+    /// Where this node listens.
+    listening: Vec<Multiaddr>,
+    /// Where it has met itself; at most [`OWN_ADDRESSES_MAX`].
+    own: VecDeque<Multiaddr>,
+    /// Peers whose records are to be written or deleted.
+    dirty: BTreeSet<PeerId>,
+    /// Peers that have a record on disk.
+    stored: BTreeSet<PeerId>,
+    /// Records on disk that belong to nobody.
+    strays: Vec<Vec<u8>>,
+    is_salt_dirty: bool,
 }
 
 // === impl Book ===
 
 impl Book {
-    /// Adds what is known of a peer; gives the peer that had to make room.
-    pub(crate) fn learn(&mut self, known: KnownPeer) -> Option<PeerId> {
-        let entry = self.entries.entry(known.peer).or_insert_with(|| Entry {
-            known: KnownPeer {
-                addresses: Vec::new(),
-                seen: Timestamp::default(),
-                wanted: false,
-                ..known.clone()
-            },
-            failures: 0,
-            ready: Uptime::ZERO,
-            dialling: false,
-        });
-        entry.known.wanted |= known.wanted;
-        entry.known.seen = entry.known.seen.max(known.seen);
-        for address in known.addresses {
-            if address.len() <= ADDRESS_BYTES_MAX && !entry.known.addresses.contains(&address) {
-                entry.known.addresses.insert(0, address);
-            }
-        }
-        entry.known.addresses.truncate(ADDRESSES_MAX);
-        self.forget_one(known.peer)
-    }
-
-    /// Forgets the least useful peer where the book is over its bound, but not `fresh`.
-    fn forget_one(&mut self, fresh: PeerId) -> Option<PeerId> {
-        if self.entries.len() <= KNOWN_PEERS_MAX {
-            return None;
-        }
-        let (peer, _) = self
-            .entries
-            .iter()
-            .filter(|(peer, entry)| **peer != fresh && !entry.dialling)
-            .min_by_key(|(_, entry)| (entry.known.wanted, entry.known.seen))?;
-        let peer = *peer;
-        self.entries.remove(&peer);
-        Some(peer)
-    }
-
-    /// Notes that a peer was reached at `address`.
-    pub(crate) fn on_reached(&mut self, peer: PeerId, address: Option<Multiaddr>, wall: Timestamp) {
-        let Some(entry) = self.entries.get_mut(&peer) else {
-            return;
-        };
-        entry.failures = entry.failures.min(REACHED_FAILURES_MAX);
-        entry.ready = Uptime::ZERO;
-        entry.dialling = false;
-        entry.known.seen = wall;
-        if let Some(address) = address {
-            entry.known.addresses.retain(|known| *known != address);
-            entry.known.addresses.insert(0, address);
-            entry.known.addresses.truncate(ADDRESSES_MAX);
+    /// An empty book of the node `local`, with a fresh salt; `rng` must not be known to peers.
+    pub fn new(local: PeerId, rng: &mut StdRng) -> Self {
+        Self {
+            local,
+            salt: Salt::random(rng),
+            entries: BTreeMap::new(),
+            new: Table::new(NEW_BUCKETS),
+            tried: Table::new(TRIED_BUCKETS),
+            needed: 0,
+            index: Index::default(),
+            trials: Vec::new(),
+            anchors: BTreeSet::new(),
+            connected: BTreeSet::new(),
+            good: [None; Reach::ALL.len()],
+            listening: Vec::new(),
+            own: VecDeque::new(),
+            dirty: BTreeSet::new(),
+            stored: BTreeSet::new(),
+            strays: Vec::new(),
+            is_salt_dirty: true,
         }
     }
 
-    /// Notes that the last connection of a peer came to its end; only one that lasted ends the growth of the waits.
-    pub(crate) fn on_lost(&mut self, peer: PeerId, now: Uptime, has_lasted: bool, rng: &mut StdRng) {
-        if let Some(entry) = self.entries.get_mut(&peer).filter(|_| has_lasted) {
-            entry.failures = 0;
-        }
-        self.on_failed(peer, now, rng);
-    }
-
-    /// Notes that a dial came to nothing. A longer wait that was set before still holds.
-    pub(crate) fn on_failed(&mut self, peer: PeerId, now: Uptime, rng: &mut StdRng) {
-        let Some(entry) = self.entries.get_mut(&peer) else {
-            return;
-        };
-        let longest = if entry.known.wanted {
-            BACK_OFF_WANTED_MAX
-        } else {
-            BACK_OFF_MAX
-        };
-        entry.dialling = false;
-        entry.ready = entry.ready.max(now + back_off(entry.failures, longest, rng));
-        entry.failures = entry.failures.saturating_add(1);
-    }
-
-    /// Notes that a peer cannot be talked to for now.
-    pub(crate) fn on_incompatible(&mut self, peer: PeerId, now: Uptime) {
-        if let Some(entry) = self.entries.get_mut(&peer) {
-            entry.dialling = false;
-            entry.ready = now + BACK_OFF_INCOMPATIBLE;
-        }
-    }
-
-    /// Marks a peer as being dialled and gives its addresses.
-    pub(crate) fn start_dial(&mut self, peer: PeerId) -> Option<Vec<Multiaddr>> {
-        let entry = self.entries.get_mut(&peer)?;
-        entry.dialling = true;
-        Some(entry.known.addresses.clone())
-    }
-
-    /// The peers that may be dialled at `now`: wanted ones first, then those seen last.
-    pub(crate) fn candidates(&self, now: Uptime) -> Vec<(PeerId, bool)> {
-        let mut ready: Vec<&Entry> = self
-            .entries
-            .values()
-            .filter(|entry| entry.ready <= now && !entry.dialling && !entry.known.addresses.is_empty())
-            .collect();
-        ready.sort_by_key(|entry| std::cmp::Reverse((entry.known.wanted, entry.known.seen)));
-        ready
-            .into_iter()
-            .map(|entry| (entry.known.peer, entry.known.wanted))
-            .collect()
-    }
-
-    /// When the next peer that waits may be dialled.
-    pub(crate) fn next_ready(&self, now: Uptime) -> Option<Uptime> {
-        let waiting = self
-            .entries
-            .values()
-            .filter(|entry| !entry.dialling && now < entry.ready);
-        waiting.map(|entry| entry.ready).min()
-    }
-
-    pub(crate) fn peer(&self, peer: &PeerId) -> Option<&KnownPeer> {
-        self.entries.get(peer).map(|entry| &entry.known)
-    }
-
-    /// The record of a peer as a batch.
-    pub(crate) fn persist(&self, peer: &PeerId) -> Batch {
-        let mut batch = Batch::new();
-        if let Some(known) = self.peer(peer) {
-            let (key, value) = known.to_record();
-            batch.put(Table::Peers, key, value);
-        }
-        batch
-    }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
+    /// How many peers are known.
+    pub fn len(&self) -> usize {
         self.entries.len()
     }
+
+    /// Whether nobody is known.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether a peer is known.
+    pub fn contains(&self, peer: &PeerId) -> bool {
+        self.entries.contains_key(peer)
+    }
+
+    /// The addresses of a peer, those first that are worth a dial first. None where the peer is not known.
+    pub fn addresses(&self, peer: &PeerId) -> Vec<Multiaddr> {
+        let entry = self.entries.get(peer);
+        entry.map_or_else(Vec::new, |entry| entry.addresses.by_worth())
+    }
+
+    /// The network and the group in which a peer is dialled first.
+    pub fn home(&self, peer: &PeerId) -> Option<(Reach, Group)> {
+        let entry = self.entries.get(peer)?;
+        Some((entry.reach()?, entry.group()?))
+    }
+
+    /// Needed peers that may be dialled now, the one that waited longest first.
+    pub fn needed_ready(&self, now: Uptime) -> impl Iterator<Item = PeerId> {
+        self.index.needed_ready(now)
+    }
+
+    /// When the next peer that waits may be dialled, needed or not.
+    pub fn next_ready(&self, now: Uptime) -> Option<Uptime> {
+        let times = [self.next_needed_ready(now), self.index.next_other(now)];
+        times.into_iter().flatten().min()
+    }
+
+    /// When the next needed peer that waits may be dialled.
+    pub fn next_needed_ready(&self, now: Uptime) -> Option<Uptime> {
+        self.index.next_needed(now)
+    }
+
+    // --- the one way in which an entry changes
+
+    /// Changes an entry in place. Its seat and home must stay.
+    fn update<R>(&mut self, peer: &PeerId, change: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+        let entry = self.entries.get_mut(peer)?;
+        self.index.remove(*peer, entry);
+        let result = change(entry);
+        self.index.add(*peer, entry);
+        Some(result)
+    }
+
+    /// Takes an entry out, to be put in again at another seat or forgotten.
+    fn take_out(&mut self, peer: &PeerId) -> Option<Entry> {
+        let entry = self.entries.remove(peer)?;
+        self.index.remove(*peer, &entry);
+        match entry.seat {
+            Seat::New(place) => self.new.clear(place),
+            Seat::Tried(place) => self.tried.clear(place),
+            Seat::Needed => self.needed -= 1,
+        }
+        Some(entry)
+    }
+
+    /// Puts an entry in at a seat that is free.
+    fn put_at(&mut self, peer: PeerId, mut entry: Entry, seat: Seat) {
+        entry.seat = seat;
+        entry.connected = self.connected.contains(&peer);
+        match seat {
+            Seat::New(place) => self.new.seat(place, peer),
+            Seat::Tried(place) => self.tried.seat(place, peer),
+            Seat::Needed => self.needed += 1,
+        }
+        self.index.add(peer, &entry);
+        self.entries.insert(peer, entry);
+        self.dirty.insert(peer);
+    }
+
+    /// Puts an entry into the tried table if its place there is free, else gives it back.
+    fn put_tried(&mut self, peer: PeerId, mut entry: Entry) -> Result<(), Box<Entry>> {
+        let Some(home) = tried_home(&entry) else {
+            return Err(Box::new(entry));
+        };
+        let place = self.salt.tried_place(&peer, &home);
+        if self.tried.at(place).is_some() {
+            return Err(Box::new(entry));
+        }
+        entry.addresses.move_home(&home);
+        self.put_at(peer, entry, Seat::Tried(place));
+        Ok(())
+    }
+
+    /// Puts an entry into the new table, or forgets it where its place is held by a better one.
+    fn put_new(&mut self, now: Timestamp, peer: PeerId, entry: Entry) -> bool {
+        let place = entry.new_place(&self.salt, &peer);
+        let Some(place) = place.filter(|place| self.gives_way(now, *place, &entry)) else {
+            self.forget(peer);
+            return false;
+        };
+        if let Some(holder) = self.new.at(place)
+            && self.take_out(&holder).is_some()
+        {
+            self.forget(holder);
+        }
+        self.put_at(peer, entry, Seat::New(place));
+        true
+    }
+
+    /// Whether a place of the new table is free or held by an entry that gives way to `entry`.
+    fn gives_way(&self, now: Timestamp, place: Place, entry: &Entry) -> bool {
+        let Some(holder) = self.new.at(place).and_then(|holder| self.entries.get(&holder)) else {
+            return true;
+        };
+        let is_lesser = entry.was_reached() && !holder.was_reached() && holder.is_idle();
+        is_lesser || holder.is_terrible(now)
+    }
+
+    /// Puts an entry where it belongs: with the needed, in tried, in new, or nowhere.
+    fn put(&mut self, now: Timestamp, peer: PeerId, entry: Entry) {
+        if !entry.needs.is_none() {
+            return self.put_at(peer, entry, Seat::Needed);
+        }
+        if let Err(entry) = self.put_tried(peer, entry) {
+            self.put_new(now, peer, *entry);
+        }
+    }
+
+    /// Clears what is left of an entry that was taken out.
+    fn forget(&mut self, peer: PeerId) {
+        if self.stored.contains(&peer) {
+            self.dirty.insert(peer);
+        } else {
+            self.dirty.remove(&peer);
+        }
+        self.anchors.remove(&peer);
+        self.trials.retain(|trial| trial.challenger != peer);
+    }
+
+    /// Forgets a peer altogether.
+    pub fn remove(&mut self, peer: &PeerId) {
+        if self.take_out(peer).is_some() {
+            self.forget(*peer);
+        }
+    }
+
+    /// Forgets one address of a peer, and the peer with its last one, unless it is needed.
+    fn forget_address(&mut self, now: Timestamp, peer: &PeerId, address: &Multiaddr) {
+        let knows = |entry: &Entry| entry.addresses.iter().any(|known| known.address == *address);
+        if !self.entries.get(peer).is_some_and(knows) {
+            return;
+        }
+        let Some(mut entry) = self.take_out(peer) else {
+            return;
+        };
+        entry.addresses.forget(address);
+        match entry.seat {
+            _ if entry.addresses.is_empty() && entry.needs.is_none() => self.forget(*peer),
+            Seat::New(_) => {
+                self.put_new(now, *peer, entry);
+            }
+            Seat::Tried(_) | Seat::Needed => self.put(now, *peer, entry),
+        }
+    }
+
+    /// Starts a dial: gives the addresses, those first that are worth it first. None where the peer has no address.
+    pub fn start_dial(&mut self, now: Now, peer: &PeerId) -> Option<Vec<Multiaddr>> {
+        let addresses = self.update(peer, |entry| {
+            if entry.addresses.is_empty() {
+                return None;
+            }
+            entry.dialling = true;
+            entry.tried = now.wall;
+            Some(entry.addresses.by_worth())
+        })?;
+        self.touch(peer);
+        addresses
+    }
+
+    /// Notes that the record of a peer is to be written again.
+    fn touch(&mut self, peer: &PeerId) {
+        if self.contains(peer) {
+            self.dirty.insert(*peer);
+        }
+    }
 }
 
-/// `BACK_OFF_MIN` · 2ⁿ up to `longest`, of which a random half is taken off so that nodes do not dial in step.
-pub(crate) fn back_off(failures: u32, longest: Duration, rng: &mut StdRng) -> Duration {
-    let whole = BACK_OFF_MIN
-        .saturating_mul(2u32.saturating_pow(failures.min(20)))
-        .min(longest);
-    whole.mul_f64(rng.random_range(0.5..=1.0))
-}
-
-#[cfg(test)]
-mod tests {
-    use rand::SeedableRng as _;
-
-    use super::*;
-
-    fn peer(number: u16) -> PeerId {
-        // An identity multihash of two bytes is a valid peer id.
-        PeerId::from_bytes(&[0x00, 0x02, (number >> 8) as u8, number as u8]).unwrap()
-    }
-
-    fn known(number: u16, seen: u64) -> KnownPeer {
-        KnownPeer {
-            peer: peer(number),
-            addresses: vec![format!("/ip4/127.0.0.1/tcp/{number}").parse().unwrap()],
-            seen: Timestamp::from_millis(seen),
-            wanted: false,
-        }
-    }
-
-    #[test]
-    fn records_survive_and_damage_is_told() {
-        let mut peer = known(7, 9);
-        peer.wanted = true;
-        peer.addresses
-            .push("/ip4/10.0.0.1/udp/9/quic-v1".parse().unwrap());
-        let (key, value) = peer.to_record();
-        assert_eq!(KnownPeer::from_record(&key, &value), Ok(peer));
-        for cut in [0, 5, value.len() - 1] {
-            assert_eq!(KnownPeer::from_record(&key, &value[..cut]), Err(RecordError));
-        }
-    }
-
-    #[test]
-    fn the_book_keeps_its_bound_and_forgets_the_oldest() {
-        let mut book = Book::default();
-        let mut forgotten = Vec::new();
-        for number in 1..=u16::try_from(KNOWN_PEERS_MAX).unwrap() + 5 {
-            forgotten.extend(book.learn(known(number, number.into())));
-        }
-        assert_eq!(book.len(), KNOWN_PEERS_MAX);
-        assert_eq!(forgotten, (1..=5).map(peer).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn failures_back_off_and_success_forgives() {
-        let mut book = Book::default();
-        let mut rng = StdRng::seed_from_u64(1);
-        book.learn(known(1, 0));
-        let mut last = Duration::ZERO;
-        for _ in 0..5 {
-            book.on_failed(peer(1), Uptime::ZERO, &mut rng);
-            let ready = book.next_ready(Uptime::ZERO).unwrap() - Uptime::ZERO;
-            assert!(last < ready * 2, "{last:?} {ready:?}");
-            assert!(book.candidates(Uptime::ZERO).is_empty());
-            last = ready;
-        }
-        book.on_reached(peer(1), None, Timestamp::from_millis(5));
-        assert_eq!(book.candidates(Uptime::ZERO), vec![(peer(1), false)]);
-    }
-
-    #[test]
-    fn the_end_of_a_refused_connection_does_not_shorten_the_wait() {
-        let mut book = Book::default();
-        let mut rng = StdRng::seed_from_u64(3);
-        book.learn(known(1, 0));
-
-        book.on_incompatible(peer(1), Uptime::ZERO);
-        book.on_failed(peer(1), Uptime::ZERO, &mut rng);
-
-        assert_eq!(
-            book.next_ready(Uptime::ZERO),
-            Some(Uptime::ZERO + BACK_OFF_INCOMPATIBLE)
-        );
-    }
-
-    #[test]
-    fn back_off_never_passes_an_hour() {
-        let mut rng = StdRng::seed_from_u64(2);
-        assert!(back_off(u32::MAX, BACK_OFF_MAX, &mut rng) <= BACK_OFF_MAX);
-    }
+/// The address that gives an entry its place in the tried table: its home, if it answered there.
+fn tried_home(entry: &Entry) -> Option<Multiaddr> {
+    let home = entry.addresses.iter().next().filter(|home| home.is_verified());
+    let home = home.map(|home| &home.address);
+    home.or_else(|| entry.addresses.last_verified()).cloned()
 }

@@ -20,7 +20,7 @@
 //! assert_eq!(hello.versions, Versions::ours());
 //! ```
 
-mod book;
+pub mod book;
 mod config;
 mod connection;
 mod counters;
@@ -32,7 +32,7 @@ mod rules;
 mod score;
 mod view;
 
-pub use book::{KNOWN_PEERS_MAX, KnownPeer, RecordError};
+pub use book::Book;
 pub use config::Config;
 pub use counters::{Counters, ROUND_TRIP_BOUNDS_MS, RoundTrips, Tally};
 pub use event::{ConnectError, Input, Output};

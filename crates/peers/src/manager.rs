@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use rustle_types::{ConnectionId, Machine, Multiaddr, Now, Outbox, PeerId, Timestamp, Uptime};
+use rustle_types::{ConnectionId, Direction, Machine, Multiaddr, Now, Outbox, PeerId, Uptime};
 use rustle_wire::{Control, Disconnect, DisconnectReason, Hello, Versions};
 
-use crate::book::Book;
+use crate::book::{Book, Need, Source, SourceKind};
 use crate::connection::{Connection, Due, Phase};
-use crate::{Config, ConnectError, Input, KnownPeer, Output, PeerView};
+use crate::{Config, ConnectError, Input, Output, PeerView};
 
 /// Requests for a connection that may wait at once.
 pub const CONNECTS_MAX: usize = 64;
@@ -24,8 +24,6 @@ pub const FOREIGN_MAX: usize = 32;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(25);
 /// Longest back-off of a boot address.
 const BOOT_BACK_OFF_MAX: Duration = Duration::from_secs(60);
-/// A connection that lasted so long ends the growth of back-offs. Longer than a handshake may take.
-const STEADY: Duration = Duration::from_secs(10);
 
 /// Decides about all peers of a node.
 #[derive(Debug)]
@@ -92,6 +90,7 @@ impl Manager {
         Self {
             nonce: rng.random(),
             boot: boot.collect(),
+            book: Book::new(config.local, &mut rng),
             rng,
             config,
             connections: BTreeMap::new(),
@@ -99,18 +98,27 @@ impl Manager {
             dials: BTreeMap::new(),
             next_dial: 1,
             connects: BTreeMap::new(),
-            book: Book::default(),
             listening: Vec::new(),
             wake: Some(Uptime::ZERO),
             outbox: Outbox::default(),
         }
     }
 
-    /// Adds what was known before a restart.
-    pub fn restore(&mut self, known: impl IntoIterator<Item = KnownPeer>) {
-        for peer in known {
-            self.book.learn(peer);
-        }
+    /// Takes the records of the address book of an earlier run.
+    pub fn restore<K: AsRef<[u8]>, V: AsRef<[u8]>>(&mut self, records: impl IntoIterator<Item = (K, V)>) {
+        self.book.restore(records);
+    }
+
+    /// Adds a member of one of our chains, known from before a restart. It is dialled with the first deadline.
+    pub fn restore_member(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        let source = Source::of_kind(SourceKind::Invitation);
+        self.book
+            .need(Now::default(), peer, addresses, source, Need::Member);
+    }
+
+    /// Whom the node knows.
+    pub const fn book(&self) -> &Book {
+        &self.book
     }
 
     /// Every connection, as people are shown it.
@@ -162,8 +170,8 @@ impl Manager {
     }
 
     /// Where a peer was reached or may be found.
-    pub fn addresses(&self, peer: &PeerId) -> &[Multiaddr] {
-        self.book.peer(peer).map_or(&[], |known| &known.addresses)
+    pub fn addresses(&self, peer: &PeerId) -> Vec<Multiaddr> {
+        self.book.addresses(peer)
     }
 
     fn ready_connections(&self, peer: &PeerId) -> impl Iterator<Item = ConnectionId> {
@@ -203,9 +211,14 @@ impl Manager {
                 }
             }
             Some(Dial::Known(other)) if other != peer => {
-                self.book.on_failed(other, now.uptime, &mut self.rng);
+                self.book
+                    .on_wrong_peer(now, &other, &connection.address, &mut self.rng);
             }
             Some(Dial::Known(_)) | None => {}
+        }
+        self.book.on_connected(&peer, connection.direction);
+        if peer == self.config.local && connection.direction == Direction::Outbound {
+            self.book.on_self(now.wall, connection.address.clone());
         }
         self.connections.insert(id, connection);
         self.arm(id);
@@ -229,8 +242,8 @@ impl Manager {
             self.outbox.push(Output::Down { peer });
         }
         if !self.is_connected(&peer) {
-            let has_lasted = STEADY <= now.uptime - connection.since;
-            self.book.on_lost(peer, now.uptime, has_lasted, &mut self.rng);
+            let lasted = now.uptime - connection.since;
+            self.book.on_lost(now, &peer, lasted, &mut self.rng);
         }
     }
 
@@ -327,22 +340,32 @@ impl Manager {
         self.arm(id);
     }
 
-    fn on_learned(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, wanted: bool) {
-        if peer == self.config.local {
-            return;
+    fn on_learned(&mut self, now: Now, peer: PeerId, addresses: Vec<Multiaddr>, wanted: bool) {
+        let source = Source::of_kind(SourceKind::Invitation);
+        if wanted {
+            self.book.need(now, peer, addresses, source, Need::Member);
+            // The book may have had no place for what it said when it came.
+            let own = self.ready_connections(&peer).next();
+            let own = own.and_then(|id| self.connections.get(&id));
+            if let Some(Connection {
+                phase: Phase::Ready(hello),
+                address,
+                ..
+            }) = own
+            {
+                let source = Source::at(SourceKind::Hello, address);
+                self.book.learn(now, peer, hello.listen_addresses.clone(), source);
+            }
+        } else {
+            self.book.learn(now, peer, addresses, source);
         }
-        let seen = Timestamp::default();
-        let forgotten = self.book.learn(KnownPeer {
-            peer,
-            addresses,
-            seen,
-            wanted,
-        });
-        let mut batch = self.book.persist(&peer);
-        if let Some(forgotten) = forgotten {
-            batch.delete(rustle_store::Table::Peers, forgotten.to_bytes());
+    }
+
+    /// Hands out what has changed in the book.
+    fn persist(&mut self) {
+        if self.book.has_changes() {
+            self.outbox.push(Output::Persist(self.book.take_changes()));
         }
-        self.outbox.push(Output::Persist(batch));
     }
 }
 
@@ -379,12 +402,16 @@ impl Machine for Manager {
                 peer,
                 addresses,
                 wanted,
-            } => self.on_learned(peer, addresses, wanted),
-            Input::Listening { addresses } => self.listening = addresses,
+            } => self.on_learned(now, peer, addresses, wanted),
+            Input::Listening { addresses } => {
+                self.book.set_listening(addresses.clone());
+                self.listening = addresses;
+            }
         }
         if !is_routine {
             self.fill(now);
         }
+        self.persist();
     }
 
     fn on_deadline(&mut self, now: Now) {
@@ -404,6 +431,7 @@ impl Machine for Manager {
             self.answer(request, |_| Err(ConnectError::Timeout));
         }
         self.fill(now);
+        self.persist();
     }
 
     fn poll_output(&mut self) -> Option<Output> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rustle_types::NetworkName;
+use rustle_types::{NetworkName, Timestamp};
 
 use super::*;
 use crate::Class;

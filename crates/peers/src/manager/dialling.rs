@@ -1,9 +1,11 @@
 //! Whom to dial, and what to tell whoever asked for it.
 
+use std::collections::BTreeSet;
+
 use rustle_types::{ConnectionId, Multiaddr, Now, PeerId};
 
-use super::{BOOT_BACK_OFF_MAX, CONNECT_TIMEOUT, CONNECTS_MAX, Dial, Manager, STEADY, Wanted, peer_in};
-use crate::book::back_off;
+use super::{BOOT_BACK_OFF_MAX, CONNECT_TIMEOUT, CONNECTS_MAX, Dial, Manager, Wanted, peer_in};
+use crate::book::{BACK_OFF_NEEDED_FIRST, STEADY, Wish, back_off};
 use crate::connection::Connection;
 use crate::{ConnectError, Output};
 
@@ -57,7 +59,7 @@ impl Manager {
                 Err(ConnectError::Unreachable { address, error })
             }),
             Some(Dial::Boot(index)) => self.on_boot_lost(now, index),
-            Some(Dial::Known(peer)) => self.book.on_failed(peer, now.uptime, &mut self.rng),
+            Some(Dial::Known(peer)) => self.book.on_failed(now, &peer, &mut self.rng),
             None => {}
         }
     }
@@ -66,7 +68,13 @@ impl Manager {
         if let Some(boot) = self.boot.get_mut(index) {
             boot.busy = false;
             boot.connection = None;
-            boot.ready = now.uptime + back_off(boot.failures, BOOT_BACK_OFF_MAX, &mut self.rng);
+            boot.ready = now.uptime
+                + back_off(
+                    BACK_OFF_NEEDED_FIRST,
+                    boot.failures,
+                    BOOT_BACK_OFF_MAX,
+                    &mut self.rng,
+                );
             boot.failures = boot.failures.saturating_add(1);
         }
     }
@@ -114,19 +122,19 @@ impl Manager {
             .filter(|dial| matches!(dial, Dial::Known(_)))
             .count();
         let mut room = self.config.peers_low.saturating_sub(self.peers_up() + dialling);
-        for (peer, wanted) in self.book.candidates(now.uptime) {
-            if self.is_connected(&peer) || peer == self.config.local {
-                continue;
-            }
-            if !wanted {
-                if room == 0 {
-                    continue;
-                }
-                room -= 1;
-            }
-            if let Some(addresses) = self.book.start_dial(peer) {
-                self.dial(Dial::Known(peer), Some(peer), addresses);
-            }
+        let needed: Vec<PeerId> = self.book.needed_ready(now.uptime).collect();
+        for peer in needed {
+            self.dial_known(now, peer);
+        }
+        for anchor in self.book.anchors_ready(now.uptime).into_iter().take(room) {
+            room -= 1;
+            self.dial_known(now, anchor);
+        }
+        while 0 < room
+            && let Some(peer) = self.pick(now)
+        {
+            room -= 1;
+            self.dial_known(now, peer);
         }
         let boot = self
             .boot
@@ -137,6 +145,21 @@ impl Manager {
             .into_iter()
             .flatten()
             .min();
+    }
+
+    fn pick(&mut self, now: Now) -> Option<PeerId> {
+        let wish = Wish {
+            reach: None,
+            groups: &BTreeSet::new(),
+            excluded: &|_| false,
+        };
+        self.book.pick(now, &wish, &mut self.rng)
+    }
+
+    fn dial_known(&mut self, now: Now, peer: PeerId) {
+        if let Some(addresses) = self.book.start_dial(now, &peer) {
+            self.dial(Dial::Known(peer), Some(peer), addresses);
+        }
     }
 
     /// Answers a request for a connection, if it still waits.

@@ -1,11 +1,12 @@
 //! The handshake and what follows on the control stream.
 
 use rustle_types::{ConnectionId, Direction, Now, PeerId};
-use rustle_wire::{Control, Disconnect, DisconnectReason, Hello, Versions};
+use rustle_wire::{Control, Disconnect, DisconnectReason, Hello, Services, Versions};
 
 use super::{BOOT_BACK_OFF_MAX, FOREIGN_MAX, Manager};
+use crate::book::{Source, SourceKind};
 use crate::connection::Phase;
-use crate::{ConnectError, KnownPeer, Output};
+use crate::{ConnectError, Output};
 
 impl Manager {
     pub(super) fn on_control_opened(&mut self, now: Now, id: ConnectionId) {
@@ -40,7 +41,7 @@ impl Manager {
         }
         connection.phase = Phase::Foreign;
         let peer = connection.peer;
-        self.book.on_reached(peer, None, now.wall);
+        self.book.on_seen(now, &peer);
         self.outbox.push(Output::Foreign { peer });
         self.answer_for(id, |_| Ok(peer));
     }
@@ -80,12 +81,15 @@ impl Manager {
         };
         let (peer, address) = (connection.peer, connection.address.clone());
         if hello.nonce == self.nonce {
+            if !answer {
+                self.book.on_self(now.wall, address);
+            }
             self.answer_for(id, |address| Err(ConnectError::SelfConnection { address }));
             self.close(id, Some(Disconnect::because(DisconnectReason::SelfConnection)));
             return;
         }
         if let Err((reason, error)) = self.compatible(&hello) {
-            self.book.on_incompatible(peer, now.uptime);
+            self.book.on_incompatible(now.uptime, &peer);
             self.back_off_boot(now, id);
             self.answer_for(id, |_| Err(error));
             let goodbye = Disconnect {
@@ -132,15 +136,14 @@ impl Manager {
         };
         let (peer, direction, address) = (connection.peer, connection.direction, connection.address.clone());
         let first = !self.is_up(&peer);
-        self.book.learn(KnownPeer {
-            peer,
-            addresses: hello.listen_addresses.clone(),
-            seen: now.wall,
-            wanted: false,
-        });
-        let reached = (direction == Direction::Outbound).then_some(address);
-        self.book.on_reached(peer, reached, now.wall);
-        self.outbox.push(Output::Persist(self.book.persist(&peer)));
+        if direction == Direction::Outbound {
+            self.book.on_reached(now, &peer, &address);
+        }
+        let source = Source::at(SourceKind::Hello, &address);
+        self.book.learn(now, peer, hello.listen_addresses.clone(), source);
+        self.book.on_seen(now, &peer);
+        let accepts_inbound = hello.services.contains(Services::INBOUND);
+        self.book.set_accepts_inbound(&peer, accepts_inbound);
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.phase = Phase::Ready(Box::new(hello.clone()));
         }
@@ -197,7 +200,7 @@ impl Manager {
             goodbye.reason,
             DisconnectReason::Network | DisconnectReason::Version
         ) {
-            self.book.on_incompatible(peer, now.uptime);
+            self.book.on_incompatible(now.uptime, &peer);
             self.back_off_boot(now, id);
         }
         self.answer_for(id, |address| {
