@@ -16,18 +16,20 @@ pub(crate) use dht::dht_protocol;
 pub(crate) use gossip::Gossipsub;
 pub(crate) use mdns::{Neighbours, Sighted};
 
-use crate::Config;
+use crate::gated::Gated;
 use crate::providers::Providers;
 use crate::streams::Streams;
+use crate::{Config, Scope};
 
-/// All that runs on a connection. Those that may refuse it come first, before others spend anything on it.
+/// All that runs on a connection. Those that may refuse it come first, before others spend anything on it; those that
+/// wait for its admission stand below `streams`, which is told of it.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     pub(crate) limits: connection_limits::Behaviour,
     pub(crate) streams: Streams,
     pub(crate) identify: libp2p::identify::Behaviour,
-    pub(crate) kad: kad::Behaviour<Providers>,
-    pub(crate) gossipsub: Gossipsub,
+    pub(crate) kad: Gated<kad::Behaviour<Providers>>,
+    pub(crate) gossipsub: Gated<Gossipsub>,
     pub(crate) mdns: Neighbours,
 }
 
@@ -36,13 +38,14 @@ pub(crate) struct Behaviour {
 impl Behaviour {
     /// Fails only where the numbers of a protocol contradict each other.
     pub(crate) fn new(config: &Config, streams: Streams) -> Result<Self, String> {
+        let gossipsub = gossip::behaviour(&config.identity)?;
         Ok(Self {
             limits: limits::behaviour(config),
-            streams,
             identify: identify::behaviour(config),
-            kad: dht::behaviour(config),
-            gossipsub: gossip::behaviour(&config.identity)?,
+            kad: Gated::new(dht::behaviour(config), Scope::Dht, streams.gate()),
+            gossipsub: Gated::new(gossipsub, Scope::Topics, streams.gate()),
             mdns: mdns::behaviour(config),
+            streams,
         })
     }
 }

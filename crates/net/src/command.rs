@@ -5,6 +5,8 @@ use libp2p::gossipsub::MessageId;
 use rustle_types::{Cid, ConnectionId, Multiaddr, PeerId, TopicName, Verdict};
 use rustle_wire::Control;
 
+use crate::Admission;
+
 /// One thing to do. What comes of it is told by events; a command about a connection that is gone does nothing.
 #[derive(Debug, Clone)]
 pub enum Command {
@@ -37,11 +39,14 @@ pub enum Command {
         /// The message.
         message: Control,
     },
-    /// The handshake of this connection is complete: serve the protocols that need it. To be sent before the
-    /// `HelloAck`, as the dialer may open streams as soon as it has read that.
+    /// It is known what is at the other end of this connection: serve what that may have, and let the protocols of the
+    /// DHT and of gossip begin. Once per connection; a later one changes nothing. To be sent before the `HelloAck`, as
+    /// the dialer may open streams as soon as it has read that.
     Admit {
         /// Which connection.
         connection: ConnectionId,
+        /// What it may have.
+        admission: Admission,
     },
     /// Keep a connection although nothing happens on it (as at the start), or let it go after 60 idle seconds.
     Keep {

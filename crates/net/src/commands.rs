@@ -10,7 +10,7 @@ use rustle_types::{ConnectionId, Multiaddr, PeerId, TopicName, Verdict};
 use crate::config::{CONTROL_MESSAGES_QUEUED_MAX, PEER_ADDRESSES_MAX};
 use crate::streams::{Order, Sent};
 use crate::task::Task;
-use crate::{Command, ControlError, DialError, Event};
+use crate::{Admission, Command, ControlError, DialError, Event};
 
 // === impl Task ===
 
@@ -32,7 +32,10 @@ impl Task {
             Command::SendControl { connection, message } => {
                 self.order(connection, Order::Send(Box::new(message)));
             }
-            Command::Admit { connection } => self.swarm.behaviour_mut().streams.admit(connection),
+            Command::Admit {
+                connection,
+                admission,
+            } => self.admit(connection, admission),
             Command::Keep { connection, keep } => {
                 self.order(connection, Order::Keep(keep));
             }
@@ -103,6 +106,15 @@ impl Task {
                     (error, _) => error,
                 };
                 self.outbox.push_back(Event::DialFailed { request, peer, error });
+            }
+        }
+    }
+
+    fn admit(&mut self, connection: ConnectionId, admission: Admission) {
+        let behaviour = self.swarm.behaviour_mut();
+        if let Some((peer, addresses)) = behaviour.streams.admit(connection, admission) {
+            for address in addresses {
+                behaviour.kad.add_address(&peer, address);
             }
         }
     }

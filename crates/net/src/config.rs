@@ -6,7 +6,7 @@ use rustle_types::limits::{CHAIN_TOPIC_BYTES_MAX, CHAINS_MAX, GOSSIP_MESSAGE_BYT
 use rustle_types::{ConnectionId, Multiaddr, NetworkName, PeerId};
 use tokio::sync::mpsc;
 
-use crate::{Identity, Stream};
+use crate::{ForeignAccess, Identity, Scope, Stream};
 
 /// The control stream of a connection. Without the name of a network, so that a node of another network can be told
 /// why it is refused.
@@ -34,9 +34,11 @@ pub(crate) const STREAMS_PER_CONNECTION_MAX: usize = 512;
 pub(crate) const STREAM_ACCEPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long opening a stream may take.
 pub(crate) const STREAM_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a stream on a connection that we dialled waits for our own end of the handshake. The acceptor has
-/// finished its end with the `HelloAck`, so it may speak before we have read that frame.
+/// How long a stream waits for the admission of its connection, where it may wait at all: as long as a handshake may
+/// take. The acceptor of a connection has finished its end with the `HelloAck`, so it may speak before we have read that.
 pub(crate) const ADMISSION_TIMEOUT: Duration = Duration::from_secs(5);
+/// Streams of one connection that wait for its admission at the same time; further ones are refused.
+pub(crate) const STREAMS_UNADMITTED_MAX: usize = 16;
 /// How long the last message of a connection may take to reach the peer.
 pub(crate) const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long connections may take to close when the node stops.
@@ -97,6 +99,9 @@ pub struct Config {
     pub limits: ConnectionLimits,
     /// Whether to look for nodes on the local network, and to let them find this one.
     pub mdns: bool,
+    /// What foreign peers may be admitted to. Their streams wait a little until they are recognised; streams for the rest
+    /// are refused at once where a peer that dialled has not completed the handshake.
+    pub foreign: ForeignAccess,
 }
 
 /// Who takes the inbound streams of a protocol.
@@ -104,8 +109,8 @@ pub struct Config {
 pub struct Acceptor {
     /// The protocol name, beginning with `/`.
     pub protocol: String,
-    /// Whether a stream is refused on a connection that was not admitted.
-    pub needs_handshake: bool,
+    /// What it belongs to: streams are refused on connections that were not admitted to it.
+    pub scope: Scope,
     /// Where streams go. While it is full they wait, in the order they came.
     pub streams: mpsc::Sender<Inbound>,
 }
@@ -151,6 +156,7 @@ impl Config {
             dht_server: false,
             limits: ConnectionLimits::default(),
             mdns: false,
+            foreign: ForeignAccess::ALL,
         }
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use libp2p::core::ConnectedPoint;
 use libp2p::swarm::{self, ConnectionError, SwarmEvent};
 use libp2p::{gossipsub, identify};
-use rustle_types::{Direction, PeerId, TopicName};
+use rustle_types::{PeerId, TopicName};
 
 use crate::behaviour::BehaviourEvent;
 use crate::config::PEER_ADDRESSES_MAX;
@@ -108,9 +108,12 @@ impl Task {
         let Some(connection) = self.swarm.behaviour().streams.id(id) else {
             return;
         };
-        let (direction, address) = match endpoint {
-            ConnectedPoint::Dialer { address, .. } => (Direction::Outbound, address),
-            ConnectedPoint::Listener { send_back_addr, .. } => (Direction::Inbound, send_back_addr),
+        let Some(direction) = self.swarm.behaviour().streams.direction(connection) else {
+            return;
+        };
+        let address = match endpoint {
+            ConnectedPoint::Dialer { address, .. } => address,
+            ConnectedPoint::Listener { send_back_addr, .. } => send_back_addr,
         };
         self.outbox.push_back(Event::Connected {
             connection,
@@ -175,8 +178,9 @@ impl Task {
         let mut listen_addresses = info.listen_addrs;
         listen_addresses.truncate(PEER_ADDRESSES_MAX);
         if info.protocols.contains(&self.dht_protocol) {
-            for address in &listen_addresses {
-                self.swarm.behaviour_mut().kad.add_address(&peer, address.clone());
+            let behaviour = self.swarm.behaviour_mut();
+            for address in behaviour.streams.learn(connection, listen_addresses.clone()) {
+                behaviour.kad.add_address(&peer, address);
             }
         }
         self.outbox.push_back(Event::Identified {

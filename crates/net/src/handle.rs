@@ -7,8 +7,9 @@ use libp2p::StreamProtocol;
 use rustle_types::PeerId;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::admission::Counts;
 use crate::config::STREAM_OPEN_TIMEOUT;
-use crate::streams::{Counts, OpenRequest};
+use crate::streams::OpenRequest;
 use crate::{Command, Stream};
 
 /// A handle to the task of the swarm. The node leaves the network when the last one is dropped.
@@ -65,7 +66,7 @@ pub enum OpenError {
 /// Inbound streams that were reset without being served, since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
-    /// They needed a handshake that was not complete.
+    /// Their connection was not admitted to what they wanted, or not yet.
     pub unadmitted: u64,
     /// They waited for an acceptor that had no room for 30 seconds, or their connection closed meanwhile.
     pub abandoned: u64,

@@ -35,6 +35,7 @@
 //! ```
 
 mod activity;
+mod admission;
 mod behaviour;
 mod clock;
 mod command;
@@ -45,6 +46,7 @@ mod dial_error;
 mod discovery;
 mod event;
 mod events;
+mod gated;
 mod handle;
 mod identity;
 mod providers;
@@ -54,6 +56,7 @@ mod streams;
 mod task;
 mod transport;
 
+pub use admission::{Admission, ForeignAccess, Scope};
 pub use command::{Command, MessageRef};
 pub use config::{
     Acceptor, COMMANDS_QUEUED_MAX, CONTROL_PROTOCOL, Config, ConnectionLimits, EVENTS_QUEUED_MAX, Inbound,

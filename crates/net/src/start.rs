@@ -59,12 +59,17 @@ pub enum StartError {
 pub fn spawn(mut config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHandle<()>), StartError> {
     let counts = Arc::default();
     let acceptors = std::mem::take(&mut config.acceptors);
-    let routes = Routes::new(acceptors, Arc::clone(&counts)).map_err(|error| match error {
+    let routes = Routes::new(acceptors).map_err(|error| match error {
         RouteError::BadName(name) => StartError::BadProtocol(name),
         RouteError::Twice(name) => StartError::ProtocolTwice(name),
     })?;
     let activity = Registry::default();
-    let streams = Streams::new(Arc::new(routes), activity.clone());
+    let streams = Streams::new(
+        Arc::new(routes),
+        Arc::clone(&counts),
+        config.foreign,
+        activity.clone(),
+    );
     let behaviour = Behaviour::new(&config, streams).map_err(StartError::Transport)?;
     let mut swarm = build(&config.identity, behaviour, activity)
         .map_err(|error| StartError::Transport(error.to_string()))?;

@@ -14,7 +14,7 @@ mod routes;
 
 pub(crate) use behaviour::{Sent, Streams};
 pub(crate) use handler::{OpenRequest, Order};
-pub(crate) use routes::{Counts, RouteError, Routes};
+pub(crate) use routes::{RouteError, Routes};
 
 use rustle_types::ConnectionId;
 use rustle_wire::Control;

@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use rustle_engine::{Ask, AskError, Engine, Input, Output, Reply};
-use rustle_net::{Command, Event, MessageRef, Net};
+use rustle_net::{Admission, Command, Event, ForeignAccess, MessageRef, Net};
 use rustle_store::Batch;
 use rustle_types::{ChainId, Machine as _, Multiaddr, PeerId};
 use rustle_wire::{JoinReply, JoinRequest};
@@ -164,22 +164,26 @@ impl Core {
     fn on_event(&mut self, event: Event) {
         let _span = peer_of(&event).map(|peer| tracing::info_span!("peer", %peer).entered());
         note(&event);
-        let told = &mut self.outgoing.told;
+        let out = &mut self.outgoing;
         match &event {
             Event::Connected { peer, connection, .. } => {
-                told.push_back(Told::Connected {
+                out.told.push_back(Told::Connected {
                     peer: *peer,
                     connection: *connection,
                 });
             }
             Event::Disconnected { peer, connection, .. } => {
-                told.push_back(Told::Disconnected {
+                out.told.push_back(Told::Disconnected {
                     peer: *peer,
                     connection: *connection,
                 });
             }
-            Event::Listening { address } => self.outgoing.addresses.push(address.clone()),
-            Event::ListenFailed { address, .. } => self.outgoing.addresses.retain(|known| known != address),
+            Event::ControlUnsupported { connection } => out.commands.push_back(Command::Admit {
+                connection: *connection,
+                admission: Admission::Foreign(ForeignAccess::ALL),
+            }),
+            Event::Listening { address } => out.addresses.push(address.clone()),
+            Event::ListenFailed { address, .. } => out.addresses.retain(|known| known != address),
             _ => {}
         }
         match event {
@@ -439,7 +443,10 @@ fn peer_command(output: rustle_peers::Output) -> Option<Command> {
             Some(Command::CloseAfter { connection, message })
         }
         Out::Probe { connection } => Some(Command::Probe { connection }),
-        Out::Admit { connection } => Some(Command::Admit { connection }),
+        Out::Admit { connection } => Some(Command::Admit {
+            connection,
+            admission: Admission::Rustle,
+        }),
         Out::Up { .. }
         | Out::Down { .. }
         | Out::Foreign { .. }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustle_admin::{BindError, Server, ServerConfig, TcpDoor, location};
 use rustle_chain::Signer;
 use rustle_engine::Engine;
-use rustle_net::{Acceptor, Inbound};
+use rustle_net::{Acceptor, Inbound, Scope};
 use rustle_store::{Store, StoreError};
 use rustle_store_rocksdb::RocksStore;
 use rustle_types::{Multiaddr, PeerId};
@@ -284,7 +284,7 @@ fn acceptors(config: &Config) -> (Vec<Acceptor>, Streams) {
     let (bitswap, bitswap_streams) = mpsc::channel(STREAMS_QUEUED_MAX);
     let own = |name, version, streams| Acceptor {
         protocol: config.network.protocol(name, version),
-        needs_handshake: true,
+        scope: Scope::Own,
         streams,
     };
     let mut acceptors = vec![
@@ -293,7 +293,7 @@ fn acceptors(config: &Config) -> (Vec<Acceptor>, Streams) {
     ];
     acceptors.extend(rustle_bitswap::message::PROTOCOLS.iter().map(|name| Acceptor {
         protocol: (*name).to_owned(),
-        needs_handshake: false,
+        scope: Scope::Content,
         streams: bitswap.clone(),
     }));
     (

@@ -12,13 +12,14 @@ use libp2p::swarm::{
     self, CloseConnection, ConnectionDenied, FromSwarm, NetworkBehaviour, THandlerInEvent, ToSwarm,
 };
 use rustle_types::{ConnectionId, Direction, Multiaddr, PeerId};
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, watch};
 
 use super::handler::{Handler, OpenRequest, Order};
-use super::routes::{Routes, Shared};
+use super::routes::Routes;
 use super::{ControlEvent, StreamsEvent};
 use crate::activity::{Activity, Registry};
+use crate::admission::{Admission, Connections, Counts, ForeignAccess, Scope, Shared};
 use crate::config::{CONTROL_MESSAGES_QUEUED_MAX, STREAM_REQUESTS_QUEUED_MAX};
 
 /// All connections, by the ids that the rest of the node knows them by.
@@ -26,7 +27,11 @@ use crate::config::{CONTROL_MESSAGES_QUEUED_MAX, STREAM_REQUESTS_QUEUED_MAX};
 /// Holds one entry per connection, so the connection limits bound it.
 pub(crate) struct Streams {
     routes: Arc<Routes>,
+    counts: Arc<Counts>,
+    foreign: ForeignAccess,
     activity: Registry,
+    /// The same connections, for the protocols that have to wait for the admission.
+    gate: Connections,
     connections: HashMap<ConnectionId, Connection>,
     ids: HashMap<swarm::ConnectionId, ConnectionId>,
     peers: HashMap<PeerId, Vec<ConnectionId>>,
@@ -42,6 +47,8 @@ struct Connection {
     requests: mpsc::Sender<OpenRequest>,
     activity: Option<Arc<Activity>>,
     stalled: bool,
+    /// Where the peer says it can be dialled, until it is known whether the DHT may have it.
+    addresses: Vec<Multiaddr>,
 }
 
 /// What came of an order.
@@ -58,10 +65,18 @@ pub(crate) enum Sent {
 // === impl Streams ===
 
 impl Streams {
-    pub(crate) fn new(routes: Arc<Routes>, activity: Registry) -> Self {
+    pub(crate) fn new(
+        routes: Arc<Routes>,
+        counts: Arc<Counts>,
+        foreign: ForeignAccess,
+        activity: Registry,
+    ) -> Self {
         Self {
             routes,
+            counts,
+            foreign,
             activity,
+            gate: Connections::default(),
             connections: HashMap::new(),
             ids: HashMap::new(),
             peers: HashMap::new(),
@@ -83,11 +98,42 @@ impl Streams {
             .map(|connection| connection.swarm_id)
     }
 
-    /// Lets the protocols that need a handshake through.
-    pub(crate) fn admit(&mut self, connection: ConnectionId) {
-        if let Some(connection) = self.connections.get(&connection) {
-            connection.shared.admitted.send_replace(true);
+    /// Who dialled, and so speaks first on the control stream.
+    pub(crate) fn direction(&self, connection: ConnectionId) -> Option<Direction> {
+        self.connections
+            .get(&connection)
+            .map(|connection| connection.shared.direction)
+    }
+
+    /// What the protocols ask that have to wait for the admission of a connection.
+    pub(crate) fn gate(&self) -> &Connections {
+        &self.gate
+    }
+
+    /// Settles what a connection is served. Gives what the DHT may learn by it: who is there, and at which addresses.
+    pub(crate) fn admit(
+        &mut self,
+        connection: ConnectionId,
+        admission: Admission,
+    ) -> Option<(PeerId, Vec<Multiaddr>)> {
+        let connection = self.connections.get_mut(&connection)?;
+        connection.shared.admit(admission);
+        let addresses = std::mem::take(&mut connection.addresses);
+        let learned = connection.shared.admission()?.includes(Scope::Dht);
+        learned.then_some((connection.shared.peer, addresses))
+    }
+
+    /// Gives back the addresses of a peer where the DHT may learn them now, and else keeps them for the admission.
+    pub(crate) fn learn(&mut self, connection: ConnectionId, addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
+        let Some(connection) = self.connections.get_mut(&connection) else {
+            return Vec::new();
+        };
+        match connection.shared.admission() {
+            Some(admission) if admission.includes(Scope::Dht) => return addresses,
+            Some(_) => {}
+            None => connection.addresses = addresses,
         }
+        Vec::new()
     }
 
     /// How long nothing has gone over a connection, in either direction.
@@ -112,17 +158,17 @@ impl Streams {
         }
     }
 
-    /// The connections with a peer, as places to ask for a stream; the oldest first.
+    /// The connections with a peer, as places to ask for a stream: the admitted ones first, then the oldest.
     pub(crate) fn openers(&self, peer: &PeerId) -> Vec<mpsc::Sender<OpenRequest>> {
         let connections = self.peers.get(peer).into_iter().flatten();
-        connections
-            .filter_map(|id| self.connections.get(id))
-            .map(|it| it.requests.clone())
-            .collect()
+        let mut connections: Vec<_> = connections.filter_map(|id| self.connections.get(id)).collect();
+        connections.sort_by_key(|connection| connection.shared.admission().is_none());
+        connections.iter().map(|it| it.requests.clone()).collect()
     }
 
     /// Removes a connection that is closed, and tells which it was.
     pub(crate) fn forget(&mut self, swarm_id: swarm::ConnectionId) -> Option<ConnectionId> {
+        self.gate.remove(swarm_id);
         let id = self.ids.remove(&swarm_id)?;
         let connection = self.connections.remove(&id)?;
         let peer = connection.shared.peer;
@@ -144,12 +190,14 @@ impl Streams {
     ) -> Handler {
         self.last_id += 1;
         let id = ConnectionId(self.last_id);
-        let shared = Arc::new(Shared {
-            connection: id,
+        let shared = Arc::new(Shared::new(
+            id,
             peer,
             direction,
-            admitted: watch::Sender::new(false),
-        });
+            self.foreign,
+            Arc::clone(&self.counts),
+        ));
+        self.gate.insert(swarm_id, Arc::clone(&shared));
         let (orders, orders_receiver) = mpsc::channel(CONTROL_MESSAGES_QUEUED_MAX);
         let (requests, requests_receiver) = mpsc::channel(STREAM_REQUESTS_QUEUED_MAX);
         let connection = Connection {
@@ -159,6 +207,7 @@ impl Streams {
             requests,
             activity: self.activity.claim(peer, address),
             stalled: false,
+            addresses: Vec::new(),
         };
         self.connections.insert(id, connection);
         self.ids.insert(swarm_id, id);
@@ -190,10 +239,15 @@ impl NetworkBehaviour for Streams {
         swarm_id: swarm::ConnectionId,
         peer: PeerId,
         address: &Multiaddr,
-        _role: Endpoint,
+        role: Endpoint,
         _port: PortUse,
     ) -> Result<Handler, ConnectionDenied> {
-        Ok(self.connect(swarm_id, peer, Direction::Outbound, address))
+        // Where two nodes punch holes towards each other, both dial, and one of them takes the part of the acceptor.
+        let direction = match role {
+            Endpoint::Dialer => Direction::Outbound,
+            Endpoint::Listener => Direction::Inbound,
+        };
+        Ok(self.connect(swarm_id, peer, direction, address))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {

@@ -17,7 +17,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::ControlEvent;
 use super::control::ControlStream;
 use super::negotiate::{Accept, Offer};
-use super::routes::{Routes, Shared};
+use super::routes::Routes;
+use crate::admission::Shared;
 use crate::config::{CONTROL_PROTOCOL, STREAM_ACCEPT_TIMEOUT, STREAM_OPEN_TIMEOUT, STREAMS_OPENING_MAX};
 use crate::{ControlError, OpenError, Stream};
 
@@ -92,7 +93,7 @@ impl Handler {
         if self.shared.direction == Direction::Inbound && self.control.is_awaited() {
             self.control.on_opened(stream);
         } else {
-            self.routes
+            self.shared
                 .counts()
                 .surplus_control
                 .fetch_add(1, Ordering::Relaxed);

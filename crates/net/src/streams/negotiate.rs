@@ -11,8 +11,9 @@ use futures::future::BoxFuture;
 use libp2p::StreamProtocol;
 use libp2p::core::upgrade::{InboundUpgrade, OutboundUpgrade, UpgradeInfo};
 
-use super::routes::{Routes, Shared};
+use super::routes::Routes;
 use crate::Stream;
+use crate::admission::Shared;
 
 /// Accepts a stream for any of the served protocols and delivers it.
 pub(crate) struct Accept {

@@ -1,14 +1,11 @@
 //! Which acceptor gets a stream, and may it have it yet?
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use libp2p::StreamProtocol;
-use rustle_types::{ConnectionId, Direction, PeerId};
-use tokio::sync::watch;
 
-use crate::config::{ADMISSION_TIMEOUT, CONTROL_PROTOCOL};
+use crate::admission::Shared;
+use crate::config::CONTROL_PROTOCOL;
 use crate::{Acceptor, Inbound};
 
 /// The protocols that are served, the same for all connections. The control protocol is the first.
@@ -16,7 +13,6 @@ use crate::{Acceptor, Inbound};
 pub(crate) struct Routes {
     names: Vec<StreamProtocol>,
     acceptors: Vec<Acceptor>,
-    counts: Arc<Counts>,
 }
 
 /// Why acceptors cannot be served.
@@ -28,30 +24,13 @@ pub(crate) enum RouteError {
     Twice(String),
 }
 
-/// Inbound streams that did not reach an acceptor.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) unadmitted: AtomicU64,
-    pub(crate) abandoned: AtomicU64,
-    pub(crate) surplus_control: AtomicU64,
-}
-
-/// What the handler of a connection shares with the streams that it negotiates.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) connection: ConnectionId,
-    pub(crate) peer: PeerId,
-    pub(crate) direction: Direction,
-    pub(crate) admitted: watch::Sender<bool>,
-}
-
 /// Counts a stream that is given up while it waits, whatever the reason.
 struct Waiting<'a>(Option<&'a AtomicU64>);
 
 // === impl Routes ===
 
 impl Routes {
-    pub(crate) fn new(acceptors: Vec<Acceptor>, counts: Arc<Counts>) -> Result<Self, RouteError> {
+    pub(crate) fn new(acceptors: Vec<Acceptor>) -> Result<Self, RouteError> {
         let mut names = vec![StreamProtocol::new(CONTROL_PROTOCOL)];
         for acceptor in &acceptors {
             let name = StreamProtocol::try_from_owned(acceptor.protocol.clone())
@@ -61,19 +40,11 @@ impl Routes {
             }
             names.push(name);
         }
-        Ok(Self {
-            names,
-            acceptors,
-            counts,
-        })
+        Ok(Self { names, acceptors })
     }
 
     pub(crate) fn name(&self, index: usize) -> Option<StreamProtocol> {
         self.names.get(index).cloned()
-    }
-
-    pub(crate) fn counts(&self) -> &Counts {
-        &self.counts
     }
 
     /// The acceptor of a protocol; `None` for the control protocol.
@@ -94,15 +65,11 @@ impl Routes {
         let Some(acceptor) = self.acceptor(protocol) else {
             return Some(stream);
         };
-        if acceptor.needs_handshake {
-            let mut waiting = Waiting(Some(&self.counts.unadmitted));
-            if !shared.is_admitted().await {
-                tracing::debug!(peer = %shared.peer, %protocol, "refused a stream before the handshake");
-                return None;
-            }
-            waiting.0 = None;
+        if !shared.serves(acceptor.scope).await {
+            tracing::debug!(peer = %shared.peer, %protocol, "refused a stream");
+            return None;
         }
-        let mut waiting = Waiting(Some(&self.counts.abandoned));
+        let mut waiting = Waiting(Some(&shared.counts().abandoned));
         // Only fails where the acceptor is gone, that is, where the node is stopping.
         let Ok(permit) = acceptor.streams.reserve().await else {
             return None;
@@ -127,45 +94,25 @@ impl Drop for Waiting<'_> {
     }
 }
 
-// === impl Shared ===
-
-impl Shared {
-    /// Whether the handshake is complete. Where we dialled, the peer has completed its end first, so its streams may
-    /// be here before our own end is: they wait. Where the peer dialled, it is early: no wait.
-    async fn is_admitted(&self) -> bool {
-        let wait = match self.direction {
-            Direction::Inbound => Duration::ZERO,
-            Direction::Outbound => ADMISSION_TIMEOUT,
-        };
-        let mut admitted = self.admitted.subscribe();
-        if *admitted.borrow() {
-            return true;
-        }
-        tokio::time::timeout(wait, admitted.wait_for(|admitted| *admitted))
-            .await
-            .is_ok_and(|seen| seen.is_ok())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+    use crate::Scope;
 
     fn acceptor(protocol: &str) -> Acceptor {
         Acceptor {
             protocol: protocol.to_owned(),
-            needs_handshake: false,
+            scope: Scope::Content,
             streams: mpsc::channel(1).0,
         }
     }
 
     #[test]
     fn refuses_names_that_cannot_be_negotiated_and_doubles() {
-        let routes = |names: &[&str]| {
-            Routes::new(names.iter().map(|name| acceptor(name)).collect(), Arc::default()).map(|_| ())
-        };
+        let routes =
+            |names: &[&str]| Routes::new(names.iter().map(|name| acceptor(name)).collect()).map(|_| ());
         assert_eq!(routes(&["/a/1", "/b/1"]), Ok(()));
         assert_eq!(routes(&["a/1"]), Err(RouteError::BadName("a/1".to_owned())));
         assert_eq!(
@@ -176,22 +123,5 @@ mod tests {
             routes(&[CONTROL_PROTOCOL]),
             Err(RouteError::Twice(CONTROL_PROTOCOL.to_owned()))
         );
-    }
-
-    #[tokio::test]
-    async fn an_accepted_connection_is_not_waited_for() {
-        let shared = |direction| Shared {
-            connection: ConnectionId(1),
-            peer: PeerId::random(),
-            direction,
-            admitted: watch::Sender::new(false),
-        };
-        assert!(!shared(Direction::Inbound).is_admitted().await);
-
-        let dialled = shared(Direction::Outbound);
-        let (admitted, ()) = tokio::join!(dialled.is_admitted(), async {
-            dialled.admitted.send_replace(true);
-        });
-        assert!(admitted);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::AsyncWriteExt;
-use rustle_net::{Command, Event};
+use rustle_net::{Command, Event, Scope};
 use rustle_types::ConnectionId;
 
 use crate::peer::{Peer, QUIC, TCP, acceptor, config, within};
@@ -23,7 +23,7 @@ async fn idle(peer: &mut Peer, on: ConnectionId) -> Duration {
     reason = "compared with what the sockets do in real time"
 )]
 async fn bytes_of_any_stream_are_activity(listen: &str) {
-    let (sink, mut streams) = acceptor("/test/sink/1", false, 1);
+    let (sink, mut streams) = acceptor("/test/sink/1", Scope::Content, 1);
     let mut client = Peer::start(config(listen)).await;
     let mut server = Peer::start({
         let mut config = config(listen);

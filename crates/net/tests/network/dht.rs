@@ -59,6 +59,10 @@ async fn content_and_peers_are_found_through_a_third_node() {
     let mut seeker = Peer::start(config(TCP)).await;
     acquainted(&mut provider, &mut middle).await;
     acquainted(&mut seeker, &mut middle).await;
+    // The search connects nodes that have not met.
+    for peer in [&mut provider, &mut middle, &mut seeker] {
+        peer.welcome_all();
+    }
     let cid = BlockId::of(b"some content").cid();
 
     // The record is on its way while the first searches run: ask until it has arrived.

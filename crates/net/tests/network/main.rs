@@ -5,6 +5,7 @@
 )]
 
 mod activity;
+mod admission;
 mod control;
 mod dht;
 mod dialing;

@@ -2,10 +2,21 @@
 
 use std::time::Duration;
 
-use rustle_net::{Acceptor, Command, Config, Event, Identity, Inbound, Net, spawn};
+use rustle_net::{
+    Acceptor, Admission, Command, Config, EVENTS_QUEUED_MAX, Event, Identity, Inbound, Net, Scope, spawn,
+};
 use rustle_types::{ConnectionId, Direction, Multiaddr, PeerId};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+
+/// One node of ours is there.
+pub(crate) fn admit(connection: ConnectionId) -> Command {
+    let admission = Admission::Rustle;
+    Command::Admit {
+        connection,
+        admission,
+    }
+}
 
 /// After this, what a test waits for is not going to happen.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -33,16 +44,12 @@ pub(crate) fn config(listen: &str) -> Config {
 }
 
 /// An acceptor with room for `room` streams, and where they come out.
-pub(crate) fn acceptor(
-    protocol: &str,
-    needs_handshake: bool,
-    room: usize,
-) -> (Acceptor, mpsc::Receiver<Inbound>) {
+pub(crate) fn acceptor(protocol: &str, scope: Scope, room: usize) -> (Acceptor, mpsc::Receiver<Inbound>) {
     let (streams, receiver) = mpsc::channel(room);
     (
         Acceptor {
             protocol: protocol.to_owned(),
-            needs_handshake,
+            scope,
             streams,
         },
         receiver,
@@ -103,8 +110,42 @@ impl Peer {
         self.net.send(command).await.unwrap();
     }
 
-    /// Dials `other`; gives the connection as each side names it.
+    /// From here on it admits whoever comes, whether the test waits for something or not.
+    pub(crate) fn welcome_all(&mut self) {
+        let (seen, events) = mpsc::channel(EVENTS_QUEUED_MAX);
+        let mut all = std::mem::replace(&mut self.events, events);
+        let net = self.net.clone();
+        tokio::spawn(async move {
+            while let Some(event) = all.recv().await {
+                if let Event::Connected { connection, .. } = &event {
+                    let _ = net.send(admit(*connection)).await;
+                }
+                // What the test does not wait for is not missed.
+                let _ = seen.try_send(event);
+            }
+        });
+    }
+
+    /// Carries out all commands before it returns.
+    pub(crate) async fn settle(&self) {
+        let names = ["/none/1".to_owned()];
+        let nobody = self.net.open(PeerId::random(), &names);
+        assert!(within("the commands", nobody).await.is_err());
+    }
+
+    /// Dials `other`, and both admit each other, in the order in which a handshake is completed. Gives the connection as
+    /// each side names it.
     pub(crate) async fn connect(&mut self, other: &mut Self) -> (ConnectionId, ConnectionId) {
+        let (ours, theirs) = self.dial(other).await;
+        other.send(admit(theirs)).await;
+        other.settle().await;
+        self.send(admit(ours)).await;
+        self.settle().await;
+        (ours, theirs)
+    }
+
+    /// Dials `other`; gives the connection as each side names it.
+    pub(crate) async fn dial(&mut self, other: &mut Self) -> (ConnectionId, ConnectionId) {
         let addresses = vec![other.address.clone()];
         self.send(Command::Dial {
             request: 77,

@@ -1,13 +1,13 @@
 //! Raw streams of any protocol.
 
 use futures::{AsyncReadExt, AsyncWriteExt};
-use rustle_net::{Command, OpenError};
+use rustle_net::{OpenError, Scope};
 use rustle_types::PeerId;
 
 use crate::peer::{Peer, QUIC, TCP, acceptor, config, within};
 
 async fn ten_megabytes_come_back(listen: &str) {
-    let (echo, mut streams) = acceptor("/test/echo/1", false, 1);
+    let (echo, mut streams) = acceptor("/test/echo/1", Scope::Content, 1);
     let mut client = Peer::start(config(listen)).await;
     let mut server = Peer::start({
         let mut config = config(listen);
@@ -90,7 +90,7 @@ async fn what_cannot_be_opened_is_told_why() {
 #[tokio::test]
 async fn a_burst_of_streams_loses_none_although_the_acceptor_is_slow() {
     const STREAMS: u32 = 200;
-    let (slow, mut streams) = acceptor("/test/burst/1", false, 1);
+    let (slow, mut streams) = acceptor("/test/burst/1", Scope::Content, 1);
     let mut client = Peer::start(config(TCP)).await;
     let mut server = Peer::start({
         let mut config = config(TCP);
@@ -124,71 +124,5 @@ async fn a_burst_of_streams_loses_none_although_the_acceptor_is_slow() {
     numbers.sort_unstable();
     assert_eq!(numbers, (0..STREAMS).collect::<Vec<_>>());
     assert_eq!(server.net.counters().abandoned, 0);
-    drop(opened);
-}
-
-#[tokio::test]
-async fn a_stream_that_needs_the_handshake_is_reset_before_it_and_served_after() {
-    let (sync, mut streams) = acceptor("/rustle/test/sync/1", true, 1);
-    let (bitswap, mut foreign) = acceptor("/ipfs/bitswap/1.2.0", false, 1);
-    let mut client = Peer::start(config(TCP)).await;
-    let mut server = Peer::start({
-        let mut config = config(TCP);
-        config.acceptors = vec![sync, bitswap];
-        config
-    })
-    .await;
-    let (_, theirs) = client.connect(&mut server).await;
-    let names = ["/rustle/test/sync/1".to_owned()];
-
-    let (mut early, _) = client.net.open(server.id(), &names).await.unwrap();
-    assert!(matches!(
-        within("the reset", early.read(&mut [0; 1])).await,
-        Ok(0) | Err(_)
-    ));
-    assert_eq!(server.net.counters().unadmitted, 1);
-    let (_other, _) = client
-        .net
-        .open(server.id(), &["/ipfs/bitswap/1.2.0".to_owned()])
-        .await
-        .unwrap();
-    within("a stream that needs none", foreign.recv()).await.unwrap();
-
-    server.send(Command::Admit { connection: theirs }).await;
-    // Once this is answered the command before it is carried out.
-    let _ = server.net.open(PeerId::random(), &names).await;
-    let (mut late, _) = client.net.open(server.id(), &names).await.unwrap();
-    late.write_all(b"hi").await.unwrap();
-    late.flush().await.unwrap();
-    let mut inbound = within("the stream", streams.recv()).await.unwrap();
-    let mut got = [0; 2];
-    within("its bytes", inbound.stream.read_exact(&mut got))
-        .await
-        .unwrap();
-    assert_eq!((&got, inbound.connection), (b"hi", theirs));
-}
-
-#[tokio::test]
-async fn the_dialer_serves_a_stream_that_overtakes_its_own_handshake() {
-    let (sync, mut streams) = acceptor("/rustle/test/sync/1", true, 1);
-    let mut dialer = Peer::start({
-        let mut config = config(TCP);
-        config.acceptors = vec![sync];
-        config
-    })
-    .await;
-    let mut server = Peer::start(config(TCP)).await;
-    let (ours, _) = dialer.connect(&mut server).await;
-
-    let opened = server
-        .net
-        .open(dialer.id(), &["/rustle/test/sync/1".to_owned()])
-        .await
-        .unwrap();
-    assert!(streams.try_recv().is_err());
-    dialer.send(Command::Admit { connection: ours }).await;
-
-    let inbound = within("the stream", streams.recv()).await.unwrap();
-    assert_eq!(inbound.peer, server.id());
     drop(opened);
 }
