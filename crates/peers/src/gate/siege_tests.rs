@@ -53,6 +53,7 @@ struct Siege {
     /// What happens when; the order within a millisecond is random.
     agenda: BTreeMap<(u64, u32), Event>,
     open: BTreeMap<u64, Who>,
+    attackers: Vec<Multiaddr>,
     dialers: Vec<Dialer>,
     tokens: u64,
 }
@@ -61,6 +62,17 @@ enum Event {
     Dial(Who),
     Proved(u64),
     Finished(u64),
+}
+
+impl Attack {
+    fn host(&self, number: u64) -> Multiaddr {
+        let text = if self.one_group {
+            format!("/ip4/10.0.{}.{}/tcp/1", number / 200, number % 200)
+        } else {
+            format!("/ip4/{}.{}.0.1/tcp/1", 11 + number / 250, number % 250)
+        };
+        text.parse().unwrap()
+    }
 }
 
 impl Siege {
@@ -72,6 +84,7 @@ impl Siege {
             rng: StdRng::seed_from_u64(seed),
             agenda: BTreeMap::new(),
             open: BTreeMap::new(),
+            attackers: (0..attack.hosts).map(|host| attack.host(host)).collect(),
             dialers: Vec::new(),
             tokens: 0,
         }
@@ -82,8 +95,9 @@ impl Siege {
         self.agenda.insert((millis, order), event);
     }
 
-    /// The share of honest dialers that were through in time, and the 99th percentile of what they needed.
-    fn run(mut self) -> (f64, u64) {
+    /// The share of honest dialers that were through in time, the share that was at its first try, and the 99th percentile
+    /// of what they needed.
+    fn run(mut self) -> (f64, f64, u64) {
         for attacker in 0..ATTACKERS {
             let first = self.rng.random_range(0..100);
             self.at(first, Event::Dial(Who::Attacker(attacker)));
@@ -124,7 +138,9 @@ impl Siege {
             .collect();
         times.sort_unstable();
         let in_time = times.iter().filter(|time| **time <= PATIENCE_MILLIS).count();
-        (in_time as f64 / times.len() as f64, times[times.len() * 99 / 100])
+        let at_once = self.dialers.iter().filter(|dialer| dialer.tries == 0).count();
+        let share = |count: usize| count as f64 / times.len() as f64;
+        (share(in_time), share(at_once), times[times.len() * 99 / 100])
     }
 
     fn dial(&mut self, millis: u64, who: Who) {
@@ -158,25 +174,13 @@ impl Siege {
     }
 
     fn attacker_address(&self, number: u64) -> Multiaddr {
-        let host = number % self.attack.hosts;
         if self.attack.fresh_hosts {
-            return format!(
-                "/ip6/2001:db8:{:x}:{:x}::1/tcp/1",
-                self.tokens >> 16,
-                self.tokens & 0xffff
-            )
-            .parse()
-            .unwrap();
-        }
-        if self.attack.one_group {
-            format!("/ip4/10.0.{}.{}/tcp/1", host / 200, host % 200)
+            let (high, low) = (self.tokens >> 16, self.tokens & 0xffff);
+            return format!("/ip6/2001:db8:{high:x}:{low:x}::1/tcp/1")
                 .parse()
-                .unwrap()
-        } else {
-            format!("/ip4/{}.{}.0.1/tcp/1", 11 + host / 250, host % 250)
-                .parse()
-                .unwrap()
+                .unwrap();
         }
+        self.attackers[(number % self.attack.hosts) as usize].clone()
     }
 
     fn turned_away(&mut self, millis: u64, who: Who) {
@@ -211,19 +215,16 @@ impl Siege {
 /// A handshake across the world leaves time for one further try only.
 fn survives(attack: Attack, handshake_millis: u64) {
     let enough = if handshake_millis < 100 { 0.99 } else { 0.9 };
-    let (mut worst, mut sum, mut slowest) = (1.0f64, 0.0, 0);
-    for seed in 0..SEEDS {
-        let (share, p99) = Siege::new(seed, attack, handshake_millis).run();
-        worst = worst.min(share);
-        sum += share;
-        slowest = slowest.max(p99);
-    }
-    let mean = sum / SEEDS as f64;
+    let runs = (0..SEEDS).map(|seed| Siege::new(seed, attack, handshake_millis).run());
+    let runs: Vec<_> = runs.collect();
+    let mean = runs.iter().map(|run| run.0).sum::<f64>() / SEEDS as f64;
+    let first = runs.iter().map(|run| run.1).sum::<f64>() / SEEDS as f64;
+    let slowest = runs.iter().map(|run| run.2).max();
     println!(
-        "{}, handshake {handshake_millis} ms: {:.2} % of honest dials within 2 s (worst seed {:.2} %), p99 {slowest} ms",
+        "{}, handshake {handshake_millis} ms: {:.1} % of honest dials within 2 s, {:.1} % at the first try, p99 {slowest:?} ms",
         attack.name,
         mean * 100.0,
-        worst * 100.0
+        first * 100.0
     );
     assert!(enough <= mean, "{attack:?}: {mean}");
 }
@@ -247,7 +248,7 @@ fn an_honest_dial_succeeds_among_those_who_stay() {
 fn an_honest_dial_succeeds_among_those_who_come_again_at_once() {
     let attack = Attack {
         name: "250 hosts that come again at once",
-        again_millis: 100,
+        again_millis: 200,
         ..STATIC
     };
     survives(attack, 30);
@@ -258,7 +259,7 @@ fn an_honest_dial_succeeds_among_those_who_come_again_at_once() {
 fn an_honest_dial_succeeds_among_those_who_complete_the_cipher() {
     let attack = Attack {
         name: "250 hosts that complete the cipher",
-        again_millis: 100,
+        again_millis: 200,
         proves: true,
         ..STATIC
     };
@@ -269,7 +270,7 @@ fn an_honest_dial_succeeds_among_those_who_complete_the_cipher() {
 fn an_honest_dial_succeeds_from_the_group_of_the_attackers() {
     let attack = Attack {
         name: "250 hosts in the group of the honest",
-        again_millis: 100,
+        again_millis: 200,
         one_group: true,
         ..STATIC
     };
@@ -280,7 +281,7 @@ fn an_honest_dial_succeeds_from_the_group_of_the_attackers() {
 fn an_honest_dial_succeeds_among_hosts_that_are_never_seen_twice() {
     let attack = Attack {
         name: "a new IPv6 /64 for each attempt",
-        again_millis: 100,
+        again_millis: 200,
         fresh_hosts: true,
         ..STATIC
     };
