@@ -6,7 +6,7 @@ use rustle_types::limits::{CHAIN_TOPIC_BYTES_MAX, CHAINS_MAX, GOSSIP_MESSAGE_BYT
 use rustle_types::{ConnectionId, Multiaddr, NetworkName, PeerId};
 use tokio::sync::mpsc;
 
-use crate::{ForeignAccess, Identity, Scope, Stream};
+use crate::{ForeignAccess, Identity, Proxy, Scope, Stream};
 
 /// The control stream of a connection. Without the name of a network, so that a node of another network can be told
 /// why it is refused.
@@ -102,6 +102,8 @@ pub struct Config {
     /// What foreign peers may be admitted to. Their streams wait a little until they are recognised; streams for the rest
     /// are refused at once where a peer that dialled has not completed the handshake.
     pub foreign: ForeignAccess,
+    /// Dial through this and in no other way: over TCP only, with names resolved there. Listening is as without.
+    pub proxy: Option<Proxy>,
 }
 
 /// Who takes the inbound streams of a protocol.
@@ -157,6 +159,16 @@ impl Config {
             limits: ConnectionLimits::default(),
             mdns: false,
             foreign: ForeignAccess::ALL,
+            proxy: None,
+        }
+    }
+
+    /// Switches off what would give a node away that hides behind a proxy.
+    pub(crate) fn conceal(&mut self) {
+        if self.proxy.is_some() {
+            // Both announce where it listens.
+            self.dht_server = false;
+            self.mdns = false;
         }
     }
 }

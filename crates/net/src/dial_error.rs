@@ -10,6 +10,8 @@ use libp2p::core::transport::TransportError;
 use libp2p::swarm;
 use rustle_types::{Multiaddr, PeerId};
 
+use crate::proxy::ProxyError;
+
 /// Errors shown of a dial to many addresses.
 const SHOWN_MAX: usize = 4;
 /// Depth to which causes are followed.
@@ -41,6 +43,12 @@ pub enum DialError {
     /// No transport for any of the addresses.
     #[error("unsupported address: {0}; use /ip4, /ip6 or /dns with /tcp/PORT or /udp/PORT/quic-v1")]
     Unsupported(String),
+    /// The proxy is not there, or is none.
+    #[error("the proxy cannot be reached: {0}; start it, or choose another with --proxy")]
+    ProxyUnreachable(String),
+    /// The proxy does not do what it was asked for.
+    #[error("the proxy refuses: {0}")]
+    ProxyRefused(String),
     /// No way there, or the handshake of the transport failed.
     #[error("unreachable: {0}")]
     Unreachable(String),
@@ -59,6 +67,8 @@ enum Kind {
     Unreachable,
     Refused,
     Timeout,
+    ProxyRefused,
+    ProxyUnreachable,
 }
 
 // === impl DialError ===
@@ -72,7 +82,7 @@ impl From<swarm::DialError> for DialError {
                 found: obtained,
                 address,
             },
-            swarm::DialError::Denied { cause } => Self::Denied(innermost(&cause)),
+            swarm::DialError::Denied { cause } => Self::Denied(innermost(&cause).to_string()),
             swarm::DialError::Aborted | swarm::DialError::DialPeerConditionFalse(_) => Self::Aborted,
             swarm::DialError::Transport(attempts) => Self::of_attempts(&attempts),
         }
@@ -99,6 +109,8 @@ impl DialError {
             Kind::Unreachable => Self::Unreachable(text),
             Kind::Refused => Self::Refused(text),
             Kind::Timeout => Self::Timeout(text),
+            Kind::ProxyRefused => Self::ProxyRefused(text),
+            Kind::ProxyUnreachable => Self::ProxyUnreachable(text),
         }
     }
 }
@@ -110,7 +122,11 @@ fn classify(error: &TransportError<io::Error>) -> (Kind, String) {
         }
         TransportError::Other(error) => error,
     };
-    let text = innermost(error);
+    let cause = innermost(error);
+    let text = cause.to_string();
+    if let Some(error) = cause.downcast_ref::<ProxyError>() {
+        return (of_proxy(error), text);
+    }
     // The wrappers forward the text of what they wrap but not always the error itself, and the timeouts of the transports
     // have private types: the texts (the system's, in English whatever the locale) are all that is left.
     let kind = if text.contains("onnection refused") {
@@ -126,8 +142,18 @@ fn classify(error: &TransportError<io::Error>) -> (Kind, String) {
     (kind, text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// The text of the deepest cause, which is the one that says something.
-fn innermost(error: &(dyn Error + 'static)) -> String {
+fn of_proxy(error: &ProxyError) -> Kind {
+    match error {
+        ProxyError::Unreachable { .. } => Kind::ProxyUnreachable,
+        ProxyError::Refused { .. } => Kind::ProxyRefused,
+        ProxyError::NobodyListens => Kind::Refused,
+        ProxyError::NoWay(_) => Kind::Unreachable,
+        ProxyError::Timeout => Kind::Timeout,
+    }
+}
+
+/// The deepest cause, which is the one that says something.
+fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     let mut deepest = error;
     for _ in 0..CAUSES_MAX {
         // `io::Error::source` skips the error that it wraps, so it must be asked for that itself.
@@ -138,7 +164,7 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
         let Some(cause) = cause else { break };
         deepest = cause;
     }
-    deepest.to_string()
+    deepest
 }
 
 #[cfg(test)]

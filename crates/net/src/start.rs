@@ -18,7 +18,7 @@ use crate::config::{COMMANDS_QUEUED_MAX, EVENTS_QUEUED_MAX, IDLE_TIMEOUT, STREAM
 use crate::streams::{RouteError, Routes, Streams};
 use crate::task::Task;
 use crate::transport;
-use crate::{Config, Event, Identity, Net};
+use crate::{Config, Event, Net};
 
 /// Events of one connection that wait for the swarm, and orders of the swarm that wait for a connection.
 const CONNECTION_EVENTS_QUEUED_MAX: usize = 64;
@@ -57,6 +57,7 @@ pub enum StartError {
 /// All addresses are bound when this returns; `Event::Listening` tells the ports that the system chose. To be called
 /// within a tokio runtime with time and I/O.
 pub fn spawn(mut config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHandle<()>), StartError> {
+    config.conceal();
     let counts = Arc::default();
     let acceptors = std::mem::take(&mut config.acceptors);
     let routes = Routes::new(acceptors).map_err(|error| match error {
@@ -71,8 +72,8 @@ pub fn spawn(mut config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHand
         activity.clone(),
     );
     let behaviour = Behaviour::new(&config, streams).map_err(StartError::Transport)?;
-    let mut swarm = build(&config.identity, behaviour, activity)
-        .map_err(|error| StartError::Transport(error.to_string()))?;
+    let mut swarm =
+        build(&config, behaviour, activity).map_err(|error| StartError::Transport(error.to_string()))?;
     for address in &config.listen {
         refuse_taken_port(address)?;
     }
@@ -94,13 +95,18 @@ pub fn spawn(mut config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHand
 }
 
 fn build(
-    identity: &Identity,
+    config: &Config,
     behaviour: Behaviour,
     activity: Registry,
 ) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
-    let connections = transport::connections(identity, activity)?;
-    let config = swarm_config(swarm::Config::with_tokio_executor());
-    Ok(Swarm::new(connections, behaviour, identity.peer_id(), config))
+    let connections = transport::connections(config, activity)?;
+    let swarm_config = swarm_config(swarm::Config::with_tokio_executor());
+    Ok(Swarm::new(
+        connections,
+        behaviour,
+        config.identity.peer_id(),
+        swarm_config,
+    ))
 }
 
 fn swarm_config(config: swarm::Config) -> swarm::Config {

@@ -1,16 +1,18 @@
 //! Over which transports do connections come and go?
 
 use std::error::Error;
+use std::io;
 
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::Boxed;
 use libp2p::core::upgrade;
-use libp2p::{Transport as _, dns, noise, quic, tcp, yamux};
+use libp2p::{Transport, dns, noise, quic, tcp, yamux};
 use rustle_types::PeerId;
 
-use crate::Identity;
 use crate::activity::Registry;
 use crate::config::STREAMS_PER_CONNECTION_MAX;
+use crate::proxy::{Dialer, ListenOnly};
+use crate::{Config, Identity, Proxy};
 
 /// TCP connections that the kernel holds ready for us.
 const TCP_BACKLOG: u32 = 1024;
@@ -20,16 +22,11 @@ const QUIC_CONNECTION_BYTES_MAX: u32 = 32 * 1024 * 1024;
 /// What the swarm gets from the transports: who is there, and the streams.
 pub(crate) type Connections = Boxed<(PeerId, StreamMuxerBox)>;
 
-/// All transports, with names resolved and each connection watched.
-pub(crate) fn connections(identity: &Identity, activity: Registry) -> Result<Connections, Box<dyn Error>> {
-    let transports = match dns::tokio::Transport::system(sockets(identity)?) {
-        Ok(named) => named.boxed(),
-        Err(error) => {
-            // A machine without a resolver can still talk with addresses in numbers.
-            tracing::warn!(%error, "no DNS resolver is configured; /dns addresses will not be reached");
-            let (servers, options) = (dns::ResolverConfig::default(), dns::ResolverOpts::default());
-            dns::tokio::Transport::custom(sockets(identity)?, servers, options).boxed()
-        }
+/// All transports, with each connection watched.
+pub(crate) fn connections(config: &Config, activity: Registry) -> Result<Connections, Box<dyn Error>> {
+    let transports = match &config.proxy {
+        Some(proxy) => proxied(&config.identity, proxy)?,
+        None => direct(&config.identity)?,
     };
     // Outermost, so that the address is the one that the swarm knows, a name where a name was dialled.
     let watched = transports
@@ -37,22 +34,66 @@ pub(crate) fn connections(identity: &Identity, activity: Registry) -> Result<Con
     Ok(watched.boxed())
 }
 
-/// TCP with Noise and Yamux, and QUIC.
-fn sockets(identity: &Identity) -> Result<Connections, noise::Error> {
-    let mut muxer = yamux::Config::default();
-    muxer.set_max_num_streams(STREAMS_PER_CONNECTION_MAX);
-    let tcp_config = tcp::Config::default().nodelay(true).listen_backlog(TCP_BACKLOG);
-    let tcp = tcp::tokio::Transport::new(tcp_config)
-        .upgrade(upgrade::Version::V1Lazy)
-        .authenticate(noise::Config::new(identity.keypair())?)
-        .multiplex(muxer)
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-    let mut quic_config = quic::Config::new(identity.keypair());
-    quic_config.max_connection_data = QUIC_CONNECTION_BYTES_MAX;
-    let quic =
-        quic::tokio::Transport::new(quic_config).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-    Ok(tcp
+/// TCP and QUIC, with names resolved.
+fn direct(identity: &Identity) -> Result<Connections, Box<dyn Error>> {
+    let sockets = || {
+        let tcp = secured(sockets(), identity)?;
+        Ok::<_, noise::Error>(
+            tcp.or_transport(quic(identity))
+                .map(|either, _| either.into_inner()),
+        )
+    };
+    Ok(match dns::tokio::Transport::system(sockets()?) {
+        Ok(named) => named.boxed(),
+        Err(error) => {
+            // A machine without a resolver can still talk with addresses in numbers.
+            tracing::warn!(%error, "no DNS resolver is configured; /dns addresses will not be reached");
+            let (servers, options) = (dns::ResolverConfig::default(), dns::ResolverOpts::default());
+            dns::tokio::Transport::custom(sockets()?, servers, options).boxed()
+        }
+    })
+}
+
+/// Dials go through the proxy, all of them, and the proxy resolves names: there is no resolver here, and no other
+/// transport that would dial.
+fn proxied(identity: &Identity, proxy: &Proxy) -> Result<Connections, Box<dyn Error>> {
+    let dialer = secured(Dialer::new(proxy.clone()), identity)?;
+    let tcp = ListenOnly(secured(sockets(), identity)?);
+    let quic = ListenOnly(quic(identity));
+    Ok(dialer
+        .or_transport(tcp)
+        .map(|either, _| either.into_inner())
         .or_transport(quic)
         .map(|either, _| either.into_inner())
         .boxed())
+}
+
+fn sockets() -> tcp::tokio::Transport {
+    tcp::tokio::Transport::new(tcp::Config::default().nodelay(true).listen_backlog(TCP_BACKLOG))
+}
+
+/// Noise and Yamux over a transport of bytes.
+fn secured<T>(transport: T, identity: &Identity) -> Result<Connections, noise::Error>
+where
+    T: Transport<Error = io::Error> + Send + Unpin + 'static,
+    T::Output: futures::AsyncRead + futures::AsyncWrite + Send + Unpin + 'static,
+    T::Dial: Send,
+    T::ListenerUpgrade: Send,
+{
+    let mut muxer = yamux::Config::default();
+    muxer.set_max_num_streams(STREAMS_PER_CONNECTION_MAX);
+    Ok(transport
+        .upgrade(upgrade::Version::V1Lazy)
+        .authenticate(noise::Config::new(identity.keypair())?)
+        .multiplex(muxer)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+        .boxed())
+}
+
+fn quic(identity: &Identity) -> Connections {
+    let mut config = quic::Config::new(identity.keypair());
+    config.max_connection_data = QUIC_CONNECTION_BYTES_MAX;
+    quic::tokio::Transport::new(config)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+        .boxed()
 }

@@ -9,6 +9,9 @@ const PROTOCOL_VERSION: &str = "rustle/1";
 
 pub(super) fn behaviour(config: &Config) -> Behaviour {
     let key = config.identity.keypair().public();
-    let settings = Settings::new(PROTOCOL_VERSION.to_owned(), key);
-    Behaviour::new(settings.with_agent_version(config.agent.clone()))
+    let settings = Settings::new(PROTOCOL_VERSION.to_owned(), key)
+        .with_agent_version(config.agent.clone())
+        // Whoever dials through a proxy does not want to be found where it listens.
+        .with_hide_listen_addrs(config.proxy.is_some());
+    Behaviour::new(settings)
 }

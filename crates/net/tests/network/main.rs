@@ -13,4 +13,5 @@ mod foreign;
 mod gossip;
 mod mdns;
 mod peer;
+mod proxy;
 mod streams;
