@@ -12,8 +12,9 @@ use std::path::PathBuf;
 use rustle_types::{Multiaddr, NetworkName};
 
 pub use file::{ConfigFile, DiscoverySection, LogFormat, NatSection};
-pub use found::{DiscoveryConfig, Foreign, NatConfig, Proxy};
+pub use found::{DiscoveryConfig, Foreign, NatConfig};
 pub use peers::{PeersConfig, PeersSection};
+pub use rustle_net::Proxy;
 
 /// Where a node listens unless told otherwise.
 const LISTEN_DEFAULT: [&str; 2] = ["/ip4/0.0.0.0/tcp/4747", "/ip4/0.0.0.0/udp/4747/quic-v1"];
@@ -202,8 +203,12 @@ pub fn parse_metrics(text: &str) -> Result<SocketAddr, ConfigError> {
 
 /// The proxy from a flag or key.
 pub fn parse_proxy(text: &str) -> Result<Proxy, ConfigError> {
+    // Not the text itself, which may hold a password.
     text.parse()
-        .map_err(|why| ConfigError::Invalid { field: "proxy", why })
+        .map_err(|error: rustle_net::ProxyFormatError| ConfigError::Invalid {
+            field: "proxy",
+            why: error.to_string(),
+        })
 }
 
 #[cfg(test)]
@@ -255,7 +260,7 @@ mod tests {
         assert_eq!(config.discovery.static_peers.len(), 1);
         assert!(!config.discovery.mdns && config.discovery.rendezvous_server);
         assert!(config.nat.relay_server && config.nat.autonat && !config.nat.upnp);
-        assert_eq!(config.nat.proxy.unwrap().port, 9050);
+        assert_eq!(config.nat.proxy.unwrap().to_string(), "socks5://[::1]:9050");
     }
 
     #[test]

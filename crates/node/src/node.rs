@@ -128,6 +128,7 @@ impl Node {
             acceptors,
             dht_server: !config.listen.is_empty(),
             mdns: config.discovery.mdns,
+            proxy: config.nat.proxy.clone(),
             ..rustle_net::Config::new(identity, config.network.clone())
         })?;
 

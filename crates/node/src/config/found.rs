@@ -1,8 +1,6 @@
 //! How does the node find others, and how do others reach it?
 
-use std::fmt;
-use std::str::FromStr;
-
+use rustle_net::Proxy;
 use rustle_types::{Multiaddr, address};
 use serde::Deserialize;
 
@@ -12,8 +10,6 @@ use super::Wrong;
 pub(super) const LIST_MAX: usize = 256;
 /// Rendezvous points that are asked.
 const RENDEZVOUS_MAX: usize = 16;
-/// Longest host name, as DNS has it.
-const HOST_BYTES_MAX: usize = 253;
 
 /// Ways to find peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,15 +50,6 @@ pub enum Foreign {
     Deny,
 }
 
-/// A SOCKS5 proxy, written as `socks5://HOST:PORT`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Proxy {
-    /// A name or an IP address, the latter without brackets.
-    pub host: String,
-    /// The port, not zero.
-    pub port: u16,
-}
-
 // === impl DiscoveryConfig ===
 
 impl Default for DiscoveryConfig {
@@ -87,41 +74,6 @@ impl Default for NatConfig {
             proxy: None,
         }
     }
-}
-
-// === impl Proxy ===
-
-impl FromStr for Proxy {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a proxy; write for example socks5://127.0.0.1:9050");
-        let place = text.strip_prefix("socks5://").ok_or_else(wrong)?;
-        let (host, port) = place.rsplit_once(':').ok_or_else(wrong)?;
-        let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
-        let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-            Some(v6) => v6.parse::<std::net::Ipv6Addr>().map_err(|_| wrong())?.to_string(),
-            None if is_host(host) => host.to_owned(),
-            None => return Err(wrong()),
-        };
-        Ok(Self { host, port })
-    }
-}
-
-impl fmt::Display for Proxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port } = self;
-        if host.contains(':') {
-            write!(f, "socks5://[{host}]:{port}")
-        } else {
-            write!(f, "socks5://{host}:{port}")
-        }
-    }
-}
-
-fn is_host(text: &str) -> bool {
-    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    (1..=HOST_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_letter)
 }
 
 /// Whether a list of addresses is short enough.
@@ -157,34 +109,6 @@ pub(super) fn check_rendezvous(addresses: Option<&[Multiaddr]>) -> Result<(), Wr
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn proxies_are_hosts_with_ports() {
-        for text in [
-            "socks5://127.0.0.1:9050",
-            "socks5://[::1]:1080",
-            "socks5://tor.example:9150",
-        ] {
-            let proxy: Proxy = text.parse().unwrap();
-            assert_eq!(proxy.to_string(), text);
-        }
-        for text in [
-            "",
-            "127.0.0.1:9050",
-            "http://127.0.0.1:9050",
-            "socks5://127.0.0.1",
-            "socks5://:9050",
-            "socks5://::1:9050",
-            "socks5://[x]:9050",
-            "socks5://host:0",
-            "socks5://host:65536",
-            "socks5://ho st:1",
-            "socks5://me:secret@host:1",
-        ] {
-            let error = text.parse::<Proxy>().unwrap_err();
-            assert!(error.contains("socks5://127.0.0.1:9050"), "{text}: {error}");
-        }
-    }
 
     #[test]
     fn lists_are_bounded_and_rendezvous_points_named() {
