@@ -1,6 +1,7 @@
 //! How is a node under test set up?
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::path::Path;
 
 use rustle_types::Multiaddr;
@@ -70,6 +71,12 @@ impl Setup {
     pub fn light(mut self) -> Self {
         self.listen.clear();
         self.flag("--light")
+    }
+
+    /// With another bound of the connection set: `--peers.NAME VALUE`.
+    #[must_use]
+    pub fn peers(self, name: &str, value: impl Display) -> Self {
+        self.flag(format!("--peers.{name}")).flag(value.to_string())
     }
 
     /// With another flag.

@@ -1,11 +1,12 @@
 //! What does `cargo xtask …` do, and where is each task?
 //!
 //! `task` reads the command line; `programs` runs the demo and the benchmark, `suite` the tests, `ci` everything that a
-//! submission must pass, `tidy` the rules of the house that no compiler knows. `cargo` and `toolchain` are below them:
+//! submission must pass, `fuzz` the search for inputs that break a promise, `tidy` the rules of the house that no compiler knows. `cargo` and `toolchain` are below them:
 //! where builds go, and what a machine must have for one.
 
 mod cargo;
 mod ci;
+mod fuzz;
 mod programs;
 mod suite;
 mod task;
@@ -47,6 +48,7 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::Ci => ci::run(&workspace)?,
         Task::Demo { arguments } => return programs::run(&workspace, "demo", arguments),
         Task::Bench { arguments } => return programs::run(&workspace, "bench", arguments),
+        Task::Fuzz(search) => fuzz::run(&workspace, search)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,8 @@
 use std::ffi::OsString;
 use std::fmt;
 
+use crate::fuzz::Search;
+
 /// What `cargo xtask help` prints.
 pub(crate) const HELP: &str = "\
 cargo xtask TASK
@@ -12,6 +14,8 @@ cargo xtask TASK
   demo [--file PATH] [--keep]     build everything, then show three nodes that share a file and a chain
   test                            run all tests
   bench [--quick] [--json PATH]   measure, and write the figures to PATH or bench.json in the folder of the builds
+  fuzz [--seconds N] [--keep] [--input FILE] [TARGET ...]
+                                  search for inputs that break a promise; --keep adds what was found to fuzz/corpus
   ci                              everything that a submission must pass
   tidy                            check layers, manifests, sizes, documents and texts
   codegen [--check]               generate Rust from proto/, or say what is stale
@@ -36,6 +40,7 @@ pub(crate) enum Task {
     Codegen { check: bool },
     Demo { arguments: Vec<OsString> },
     Bench { arguments: Vec<OsString> },
+    Fuzz(Search),
 }
 
 /// A command line that names no task, or a task with a flag that it does not have.
@@ -51,6 +56,9 @@ impl Task {
         };
         let rest: Vec<OsString> = words.collect();
         let name = name.to_string_lossy();
+        if name == "fuzz" {
+            return search(&rest).map(Self::Fuzz);
+        }
         let form = match name.as_ref() {
             "help" | "--help" | "-h" => Form::bare(|_| Self::Help),
             "fmt" => Form::bare(|_| Self::Fmt),
@@ -117,6 +125,40 @@ impl Flag {
     }
 }
 
+/// The one task with names and values of its own.
+fn search(words: &[OsString]) -> Result<Search, UsageError> {
+    let mut search = Search::default();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let flag = word.to_string_lossy();
+        let mut value = || {
+            let value = words.next();
+            value.ok_or_else(|| UsageError(format!("`fuzz {flag}` needs a value")))
+        };
+        match flag.as_ref() {
+            "--keep" => search.keep = true,
+            "--input" => search.input = Some(value()?.into()),
+            "--seconds" => {
+                let seconds = value()?.to_string_lossy().parse();
+                let wrong = |_| UsageError("`fuzz --seconds` needs a number".to_owned());
+                search.seconds = Some(seconds.map_err(wrong)?);
+            }
+            unknown if unknown.starts_with('-') => {
+                return Err(UsageError(format!(
+                    "`fuzz` does not take `{unknown}`; see `cargo xtask help`"
+                )));
+            }
+            target => search.targets.push(target.to_owned()),
+        }
+    }
+    if search.input.is_some() && search.targets.len() != 1 {
+        return Err(UsageError(
+            "`fuzz --input` needs the name of one target".to_owned(),
+        ));
+    }
+    Ok(search)
+}
+
 /// Refuses what is not among `flags`, so that a slip fails before the build and not after it.
 fn accept(task: &str, words: &[OsString], flags: &[Flag]) -> Result<(), UsageError> {
     let mut words = words.iter();
@@ -150,7 +192,8 @@ mod tests {
 
     #[test]
     fn reads_each_task_of_the_help() {
-        for line in HELP.lines().filter_map(|line| line.strip_prefix("  ")) {
+        let tasks = HELP.lines().filter_map(|line| line.strip_prefix("  "));
+        for line in tasks.filter(|line| !line.starts_with(' ')) {
             let name = line.split_whitespace().next().expect("a help line names a task");
             assert!(parse(name).is_ok(), "{name}");
         }
@@ -172,6 +215,21 @@ mod tests {
     }
 
     #[test]
+    fn reads_what_to_search() {
+        let expected = Search {
+            seconds: Some(5),
+            keep: true,
+            input: None,
+            targets: vec!["control".to_owned(), "frames".to_owned()],
+        };
+        assert_eq!(
+            parse("fuzz --seconds 5 control --keep frames"),
+            Ok(Task::Fuzz(expected))
+        );
+        assert_eq!(parse("fuzz"), Ok(Task::Fuzz(Search::default())));
+    }
+
+    #[test]
     fn refuses_what_it_does_not_know() {
         for line in [
             "deploy",
@@ -180,6 +238,10 @@ mod tests {
             "bench --json",
             "codegen now",
             "bench --keep",
+            "fuzz --seconds",
+            "fuzz --seconds soon",
+            "fuzz --jobs control",
+            "fuzz --input crash",
         ] {
             let error = parse(line).expect_err(line).to_string();
             assert!(!error.contains('\n'), "{error}");

@@ -22,8 +22,9 @@ const OWNERS: [Owner; 6] = [
         packages: &["rustle-net", "rustle-types"],
     },
     Owner {
+        // The tests' adversary plays foreign peers, and shares no code with what it attacks.
         foreign: "libp2p",
-        packages: &["rustle-net"],
+        packages: &["rustle-adversary", "rustle-net"],
     },
     Owner {
         foreign: "rocksdb",

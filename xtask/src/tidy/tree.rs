@@ -25,8 +25,8 @@ const TOP: [&str; 13] = [
     "tests",
 ];
 
-/// At the top too, but listed apart because it is the one folder that is not part of the product.
-const TOP_TOOLS: &str = "xtask";
+/// At the top too, but listed apart because they are not part of the product.
+const TOP_TOOLS: [&str; 2] = ["fuzz", "xtask"];
 
 /// The files that git knows or would add.
 #[derive(Debug, Default)]
@@ -84,13 +84,13 @@ impl File {
 
     /// Whether a program wrote this file, so that rules for people do not fit.
     pub(super) fn is_generated(&self) -> bool {
-        self.path == "Cargo.lock" || self.path.contains("/generated/")
+        self.path.ends_with("Cargo.lock") || self.path.contains("/generated/")
     }
 }
 
 /// Nothing lies at the top but what is in the list.
 pub(super) fn check(paths: &[String]) -> Vec<Finding> {
-    let is_allowed = |name: &str| name.starts_with('.') || name == TOP_TOOLS || TOP.contains(&name);
+    let is_allowed = |name: &str| name.starts_with('.') || TOP_TOOLS.contains(&name) || TOP.contains(&name);
     paths
         .iter()
         .filter(|path| !is_allowed(path.split('/').next().unwrap_or_default()))
