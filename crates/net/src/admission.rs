@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use libp2p::swarm;
-use rustle_types::{ConnectionId, Direction, PeerId};
+use rustle_types::{ConnectionId, Direction, Multiaddr, PeerId};
 use tokio::sync::watch;
 
 use crate::config::{ADMISSION_TIMEOUT, STREAMS_UNADMITTED_MAX};
@@ -62,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) peer: PeerId,
     /// Who speaks first on the control stream.
     pub(crate) direction: Direction,
+    /// Of the remote end.
+    pub(crate) address: Multiaddr,
     admission: watch::Sender<Option<Admission>>,
     foreign: ForeignAccess,
     waiting: AtomicUsize,
@@ -130,6 +132,7 @@ impl Shared {
         connection: ConnectionId,
         peer: PeerId,
         direction: Direction,
+        address: Multiaddr,
         foreign: ForeignAccess,
         counts: Arc<Counts>,
     ) -> Self {
@@ -137,6 +140,7 @@ impl Shared {
             connection,
             peer,
             direction,
+            address,
             admission: watch::Sender::new(None),
             foreign,
             waiting: AtomicUsize::new(0),
@@ -249,7 +253,8 @@ mod tests {
 
     fn shared(direction: Direction, foreign: ForeignAccess) -> Shared {
         let peer = PeerId::random();
-        Shared::new(ConnectionId(1), peer, direction, foreign, Arc::default())
+        let address = Multiaddr::empty();
+        Shared::new(ConnectionId(1), peer, direction, address, foreign, Arc::default())
     }
 
     #[test]

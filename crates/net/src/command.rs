@@ -103,6 +103,24 @@ pub enum Command {
         /// Which content.
         cid: Cid,
     },
+    /// Be found under a name of this network at the rendezvous points, until it is unadvertised. At most
+    /// `ADVERTISED_NAMES_MAX` names.
+    Advertise {
+        /// At most `DISCOVERY_NAME_BYTES_MAX`.
+        name: String,
+    },
+    /// Be found under a name no more.
+    Unadvertise {
+        /// Which.
+        name: String,
+    },
+    /// Ask the rendezvous points once who is there under a name of this network. Each point that answers is an
+    /// `Event::Found`, and `Event::Discovered` tells where those are that are news. With an empty name, only what is new
+    /// in the whole network is asked for, without `Event::Found`.
+    Discover {
+        /// At most `DISCOVERY_NAME_BYTES_MAX`.
+        name: String,
+    },
     /// Ask the DHT where a peer is. Answered by `Event::PeerFound`.
     FindPeer {
         /// A number of the caller's choice.

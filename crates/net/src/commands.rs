@@ -71,6 +71,9 @@ impl Task {
             Command::Provide { cid } => self.provide(&cid),
             Command::FindProviders { request, cid } => self.find_providers(request, &cid),
             Command::FindPeer { request, peer } => self.find_peer(request, peer),
+            Command::Advertise { name } => self.advertise(&name),
+            Command::Unadvertise { name } => self.unadvertise(&name),
+            Command::Discover { name } => self.look_up(&name),
         }
     }
 
@@ -117,6 +120,7 @@ impl Task {
                 behaviour.kad.add_address(&peer, address);
             }
         }
+        self.on_admitted(connection);
     }
 
     fn close(&mut self, connection: ConnectionId) {

@@ -77,6 +77,17 @@ pub(crate) const PROVIDER_ADDRESSES_MAX: usize = 4;
 pub(crate) const DISCOVERED_ADDRESSES_MAX: usize = 8;
 /// Discovered peers that are remembered, so that they are not told of again and again.
 pub(crate) const SIGHTINGS_MAX: usize = 4096;
+/// Rendezvous points of this node.
+pub(crate) const RENDEZVOUS_POINTS_MAX: usize = 16;
+/// Names, beside its network, under which this node is registered at rendezvous points. rust-libp2p's servers let nobody
+/// renew who has 32 registrations.
+pub const ADVERTISED_NAMES_MAX: usize = 30;
+/// Longest such name: with the network in front it is a namespace of at most 255 bytes.
+pub const DISCOVERY_NAME_BYTES_MAX: usize = 200;
+/// Names that wait to be looked up at one rendezvous point.
+pub(crate) const QUESTIONS_QUEUED_MAX: usize = 32;
+/// Streams to this node's own directory that wait to be served.
+pub(crate) const RENDEZVOUS_STREAMS_QUEUED_MAX: usize = 32;
 /// Addresses on the local network that mDNS remembers; more of them are a flood.
 pub(crate) const MDNS_ADDRESSES_MAX: usize = 1024;
 
@@ -99,6 +110,10 @@ pub struct Config {
     pub limits: ConnectionLimits,
     /// Whether to look for nodes on the local network, and to let them find this one.
     pub mdns: bool,
+    /// Where to register under the network, and to look for others; each ends with `/p2p/…`. At most 16 peers.
+    pub rendezvous_points: Vec<Multiaddr>,
+    /// Whether to be such a point. Foreign peers are served where they get answers from the DHT.
+    pub rendezvous_server: bool,
     /// What foreign peers may be admitted to. Their streams wait a little until they are recognised; streams for the rest
     /// are refused at once where a peer that dialled has not completed the handshake.
     pub foreign: ForeignAccess,
@@ -124,6 +139,8 @@ pub struct Inbound {
     pub peer: PeerId,
     /// On which connection.
     pub connection: ConnectionId,
+    /// The address of the remote end.
+    pub address: Multiaddr,
     /// The protocol it is for.
     pub protocol: String,
     /// The stream; dropping it resets it.
@@ -158,6 +175,8 @@ impl Config {
             dht_server: false,
             limits: ConnectionLimits::default(),
             mdns: false,
+            rendezvous_points: Vec::new(),
+            rendezvous_server: false,
             foreign: ForeignAccess::ALL,
             proxy: None,
         }

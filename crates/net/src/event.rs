@@ -145,6 +145,16 @@ pub enum Event {
         /// Where it can be dialled; empty where nobody knows.
         addresses: Vec<Multiaddr>,
     },
+    /// What one rendezvous point answered to a `Command::Discover` with a name. Where a peer can be dialled is told by
+    /// `Event::Discovered`, unless it was told lately.
+    Found {
+        /// The name.
+        name: String,
+        /// Which point.
+        point: PeerId,
+        /// Who proved to be registered there; at most 512.
+        peers: Vec<PeerId>,
+    },
     /// There is, or so it is said, a peer. Not told again for ten minutes, unless its addresses change.
     Discovered {
         /// Who. Perhaps of another network, perhaps no node of ours at all.

@@ -33,6 +33,7 @@ impl Task {
                 ..
             } => {
                 if let Some(connection) = self.swarm.behaviour_mut().streams.forget(connection_id) {
+                    self.discovery.on_disconnected(peer, connection);
                     let reason = match cause {
                         None => "closed by this node".to_owned(),
                         Some(ConnectionError::KeepAliveTimeout) => "idle".to_owned(),
@@ -70,6 +71,9 @@ impl Task {
             | SwarmEvent::ExpiredListenAddr { .. }
             | SwarmEvent::ListenerClosed { .. }
             | SwarmEvent::ListenerError { .. }) => self.on_listener_event(event),
+            SwarmEvent::ExternalAddrConfirmed { .. } | SwarmEvent::ExternalAddrExpired { .. } => {
+                self.on_moved()
+            }
             // The rest is told again by an event above, or concerns external addresses, which the node decides on.
             _ => {}
         }
@@ -86,6 +90,7 @@ impl Task {
                     self.swarm.add_external_address(address.clone());
                 }
                 self.outbox.push_back(Event::Listening { address });
+                self.on_moved();
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => {
                 self.on_listen_ended([address], "the network interface is gone");
@@ -127,6 +132,7 @@ impl Task {
     fn on_listen_ended(&mut self, addresses: impl IntoIterator<Item = libp2p::Multiaddr>, reason: &str) {
         for address in addresses {
             self.swarm.remove_external_address(&address);
+            self.on_moved();
             self.outbox.push_back(Event::ListenFailed {
                 address,
                 reason: reason.to_owned(),

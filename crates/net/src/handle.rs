@@ -148,22 +148,7 @@ impl Net {
             .send(Request::Openers { peer, reply })
             .await
             .map_err(|_| Stopped)?;
-        for opener in openers.await.map_err(|_| Stopped)? {
-            let (reply, opened) = oneshot::channel();
-            // A connection that is gone does not take the request, or drops it: then the next one has its turn.
-            if opener
-                .send(OpenRequest {
-                    protocols: names.clone(),
-                    reply,
-                })
-                .await
-                .is_ok()
-                && let Ok(result) = opened.await
-            {
-                return result;
-            }
-        }
-        Err(OpenError::NotConnected)
+        open_on(&openers.await.map_err(|_| Stopped)?, names).await
     }
 
     /// What was refused since the start.
@@ -183,4 +168,22 @@ impl Net {
             let _ = stopped.await;
         }
     }
+}
+
+/// Opens a stream on the first connection that still stands, for the first of `names` that the peer speaks.
+pub(crate) async fn open_on(
+    openers: &[mpsc::Sender<OpenRequest>],
+    names: Vec<StreamProtocol>,
+) -> Result<(Stream, String), OpenError> {
+    for opener in openers {
+        let (reply, opened) = oneshot::channel();
+        let protocols = names.clone();
+        // A connection that is gone does not take the request, or drops it: then the next one has its turn.
+        if opener.send(OpenRequest { protocols, reply }).await.is_ok()
+            && let Ok(result) = opened.await
+        {
+            return result;
+        }
+    }
+    Err(OpenError::NotConnected)
 }

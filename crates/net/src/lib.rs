@@ -51,6 +51,7 @@ mod handle;
 mod identity;
 mod providers;
 mod proxy;
+mod rendezvous;
 mod sightings;
 mod start;
 mod streams;
@@ -60,7 +61,8 @@ mod transport;
 pub use admission::{Admission, ForeignAccess, Scope};
 pub use command::{Command, MessageRef};
 pub use config::{
-    Acceptor, COMMANDS_QUEUED_MAX, CONTROL_PROTOCOL, Config, ConnectionLimits, EVENTS_QUEUED_MAX, Inbound,
+    ADVERTISED_NAMES_MAX, Acceptor, COMMANDS_QUEUED_MAX, CONTROL_PROTOCOL, Config, ConnectionLimits,
+    DISCOVERY_NAME_BYTES_MAX, EVENTS_QUEUED_MAX, Inbound,
 };
 pub use dial_error::DialError;
 pub use event::{ControlError, Event, Source};

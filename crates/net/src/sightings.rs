@@ -24,7 +24,6 @@ const SIGHTING_REFILL: Duration = Duration::from_secs(1);
 
 /// Which addresses a method of discovery may tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "only one method tells yet"))]
 pub(crate) enum Scope {
     /// Those of this machine and of private networks.
     Local,

@@ -8,17 +8,21 @@ use std::sync::Arc;
 use libp2p::core::transport::TransportError;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Swarm, swarm};
+use rustle_peers::directory::Directory;
 use rustle_types::Multiaddr;
+use rustle_wire::rendezvous::PROTOCOL;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::activity::Registry;
 use crate::behaviour::Behaviour;
-use crate::config::{COMMANDS_QUEUED_MAX, EVENTS_QUEUED_MAX, IDLE_TIMEOUT, STREAMS_WAITING_MAX};
+use crate::config::{
+    COMMANDS_QUEUED_MAX, EVENTS_QUEUED_MAX, IDLE_TIMEOUT, RENDEZVOUS_STREAMS_QUEUED_MAX, STREAMS_WAITING_MAX,
+};
 use crate::streams::{RouteError, Routes, Streams};
 use crate::task::Task;
-use crate::transport;
-use crate::{Config, Event, Net};
+use crate::{Acceptor, Config, Event, Net, Scope};
+use crate::{rendezvous, transport};
 
 /// Events of one connection that wait for the swarm, and orders of the swarm that wait for a connection.
 const CONNECTION_EVENTS_QUEUED_MAX: usize = 64;
@@ -59,6 +63,9 @@ pub enum StartError {
 pub fn spawn(mut config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHandle<()>), StartError> {
     config.conceal();
     let counts = Arc::default();
+    if config.rendezvous_server {
+        config.acceptors.push(rendezvous_point());
+    }
     let acceptors = std::mem::take(&mut config.acceptors);
     let routes = Routes::new(acceptors).map_err(|error| match error {
         RouteError::BadName(name) => StartError::BadProtocol(name),
@@ -92,6 +99,17 @@ pub fn spawn(mut config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHand
     };
     let task = Task::new(swarm, &config, requests_receiver, events);
     Ok((net, events_receiver, tokio::spawn(task.run())))
+}
+
+/// A directory of its own, served as long as streams to it can be opened.
+fn rendezvous_point() -> Acceptor {
+    let (streams, inbound) = mpsc::channel(RENDEZVOUS_STREAMS_QUEUED_MAX);
+    tokio::spawn(rendezvous::serve(Directory::new(rand::random()), inbound));
+    Acceptor {
+        protocol: PROTOCOL.to_owned(),
+        scope: Scope::Dht,
+        streams,
+    }
 }
 
 fn build(

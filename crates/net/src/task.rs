@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::behaviour::{Behaviour, dht_protocol};
 use crate::config::{EVENTS_HELD_MAX, STOP_TIMEOUT};
 use crate::dht::Searches;
+use crate::discovery::Discovery;
 use crate::handle::Request;
 use crate::sightings::Sightings;
 use crate::{Config, Event};
@@ -32,6 +33,7 @@ pub(crate) struct Task {
     pub(crate) dht_protocol: StreamProtocol,
     pub(crate) announce_listen_addresses: bool,
     pub(crate) sightings: Sightings,
+    pub(crate) discovery: Discovery,
 }
 
 // === impl Task ===
@@ -54,6 +56,7 @@ impl Task {
             dht_protocol: dht_protocol(&config.network),
             announce_listen_addresses: config.dht_server,
             sightings: Sightings::new(config.identity.peer_id()),
+            discovery: Discovery::new(config),
         }
     }
 
@@ -81,6 +84,7 @@ impl Task {
                 },
                 () = events.closed(), if idle => return None,
                 event = self.swarm.select_next_some(), if idle => self.on_swarm_event(event),
+                () = self.discovery.ready(), if idle => self.look_around(),
                 request = self.requests.recv(), if self.outbox.len() < EVENTS_HELD_MAX => match request {
                     Some(Request::Command(command)) => self.on_command(command),
                     Some(Request::Openers { peer, reply }) => {

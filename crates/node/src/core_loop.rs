@@ -364,6 +364,7 @@ fn translate(event: Event) -> Option<Input> {
         | Event::ListenFailed { .. }
         | Event::Identified { .. }
         | Event::Providers { .. }
+        | Event::Found { .. }
         | Event::Message { .. } => return None,
     }))
 }
@@ -413,6 +414,7 @@ fn peer_of(event: &Event) -> Option<PeerId> {
         | Event::ControlUnsupported { .. }
         | Event::ControlBroken { .. }
         | Event::Activity { .. }
+        | Event::Found { .. }
         | Event::Providers { .. } => None,
     }
 }

@@ -128,6 +128,8 @@ impl Node {
             acceptors,
             dht_server: !config.listen.is_empty(),
             mdns: config.discovery.mdns,
+            rendezvous_points: config.discovery.rendezvous.clone(),
+            rendezvous_server: config.discovery.rendezvous_server,
             proxy: config.nat.proxy.clone(),
             ..rustle_net::Config::new(identity, config.network.clone())
         })?;

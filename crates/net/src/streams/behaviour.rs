@@ -105,6 +105,12 @@ impl Streams {
             .map(|connection| connection.shared.direction)
     }
 
+    /// Who is at the other end of a connection, and at which address.
+    pub(crate) fn remote(&self, connection: ConnectionId) -> Option<(PeerId, &Multiaddr)> {
+        let shared = &self.connections.get(&connection)?.shared;
+        Some((shared.peer, &shared.address))
+    }
+
     /// What the protocols ask that have to wait for the admission of a connection.
     pub(crate) fn gate(&self) -> &Connections {
         &self.gate
@@ -194,6 +200,7 @@ impl Streams {
             id,
             peer,
             direction,
+            address.clone(),
             self.foreign,
             Arc::clone(&self.counts),
         ));

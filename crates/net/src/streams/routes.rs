@@ -79,6 +79,7 @@ impl Routes {
         permit.send(Inbound {
             peer,
             connection,
+            address: shared.address.clone(),
             protocol: acceptor.protocol.clone(),
             stream,
         });

@@ -14,4 +14,5 @@ mod gossip;
 mod mdns;
 mod peer;
 mod proxy;
+mod rendezvous;
 mod streams;
