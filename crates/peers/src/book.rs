@@ -34,6 +34,10 @@ mod view;
 #[cfg(test)]
 mod flood_tests;
 #[cfg(test)]
+mod record_tests;
+#[cfg(test)]
+mod sequence_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -75,9 +75,19 @@ impl Book {
             return Learned::Refused;
         }
         let addresses = self.sanitised(&peer, addresses);
-        let is_needed = |entry: &Entry| entry.is_needed();
-        let has_place = self.entries.get(&peer).is_some_and(is_needed) || self.make_room_for_needed();
-        if !has_place {
+        if self.entries.get(&peer).is_some_and(Entry::is_needed) {
+            let is_new = self.update(&peer, |entry| {
+                let is_new = !entry.needs.has(need);
+                entry.needs = entry.needs.with(need);
+                is_new
+            });
+            if is_new == Some(true) {
+                self.touch(&peer);
+            }
+            self.hear_again(now, &peer, addresses, source);
+            return Learned::Known;
+        }
+        if !self.make_room_for_needed() {
             return self.learn(now, peer, addresses, source);
         }
         let known = self.take_out(&peer);
@@ -99,8 +109,7 @@ impl Book {
 
     /// Ends one need for a peer. One that is needed no more is kept like any other, if there is a place for it.
     pub fn release(&mut self, now: Timestamp, peer: &PeerId, need: Need) {
-        let is_needed = |entry: &Entry| entry.is_needed();
-        if !self.entries.get(peer).is_some_and(is_needed) {
+        if !self.entries.get(peer).is_some_and(Entry::is_needed) {
             return;
         }
         if let Some(mut entry) = self.take_out(peer) {

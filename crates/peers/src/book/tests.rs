@@ -1,11 +1,9 @@
-//! Scenarios of the book, and what holds after any sequence of events.
+//! Scenarios of the book.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use proptest::prelude::*;
 use rand::SeedableRng as _;
-use rustle_store::{Op, Table as Records};
 use rustle_types::{Direction, Uptime};
 
 use super::entry::elapsed;
@@ -107,7 +105,7 @@ pub(super) fn check(book: &Book, now: Now) {
 }
 
 /// Makes the peer known and reached.
-fn reach(book: &mut Book, rng: &mut StdRng, now: Now, number: u16, address: &Multiaddr) {
+pub(super) fn reach(book: &mut Book, rng: &mut StdRng, now: Now, number: u16, address: &Multiaddr) {
     book.learn(now, peer(number), [address.clone()], exchange(900));
     book.start_dial(now, &peer(number));
     book.on_connected(&peer(number), Direction::Outbound);
@@ -115,7 +113,7 @@ fn reach(book: &mut Book, rng: &mut StdRng, now: Now, number: u16, address: &Mul
     book.on_lost(now, &peer(number), STEADY, rng);
 }
 
-fn table_of(book: &Book, number: u16) -> Option<TableKind> {
+pub(super) fn table_of(book: &Book, number: u16) -> Option<TableKind> {
     book.view(&peer(number)).map(|view| view.table)
 }
 
@@ -474,242 +472,6 @@ fn only_peers_that_answered_are_named_to_others() {
     assert_eq!(book.sample(at(100).wall, 7, &clear, &mut rng).len(), 7);
     let month = at(HORIZON.as_secs() + 100).wall;
     assert!(book.sample(month, 7, &clear, &mut rng).is_empty());
-}
-
-/// Applies all changes to what is on disk.
-fn write(book: &mut Book, disk: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
-    while book.has_changes() {
-        let batch = book.take_changes();
-        assert!(batch.ops().len() <= CHANGES_MAX + 1);
-        for op in batch.into_ops() {
-            match op {
-                Op::Put(Records::Peers, key, value) => {
-                    disk.insert(key, value);
-                }
-                Op::Delete(Records::Peers, key) => {
-                    disk.remove(&key).expect("only what is there is deleted");
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-}
-
-fn reopened(disk: &BTreeMap<Vec<u8>, Vec<u8>>) -> Book {
-    let mut rng = StdRng::seed_from_u64(99);
-    let mut book = Book::new(peer(u16::MAX), &mut rng);
-    book.restore(disk);
-    book
-}
-
-fn seats(book: &Book) -> BTreeMap<PeerId, (Seat, Vec<KnownAddress>)> {
-    let seats = book.entries.iter().map(|(peer, entry)| {
-        let addresses = entry.addresses.iter().cloned().collect();
-        (*peer, (entry.seat, addresses))
-    });
-    seats.collect()
-}
-
-#[test]
-fn a_restart_keeps_every_place_and_the_anchors_come_first() {
-    let (mut book, mut rng) = book();
-    let mut disk = BTreeMap::new();
-    for number in 1..=300 {
-        book.learn(at(0), peer(number), [in_group(number, 1)], exchange(number % 40));
-    }
-    for number in 1..=60 {
-        reach(&mut book, &mut rng, at(1), number, &in_group(number, 1));
-    }
-    let source = Source::of_kind(SourceKind::Invitation);
-    book.need(at(1), peer(61), [in_group(61, 1)], source, Need::Member);
-    for number in [10, 20, 30] {
-        let now = at(100 + u64::from(number));
-        book.on_connected(&peer(number), Direction::Outbound);
-        book.on_reached(now, &peer(number), &in_group(number, 1));
-    }
-    book.feeler(at(200 + ANCHOR_STEADY.as_secs()), &|_| true, &mut rng);
-    write(&mut book, &mut disk);
-
-    // The node is killed here, and started again.
-    let mut second = reopened(&disk);
-
-    assert_eq!(seats(&second), seats(&book));
-    assert_eq!(second.anchors().collect::<Vec<_>>(), [peer(10), peer(20)]);
-    assert_eq!(second.anchors_ready(Uptime::ZERO), [peer(10), peer(20)]);
-    assert!(!second.has_changes(), "nothing is written again");
-    check(&second, at(0));
-
-    // Others take over the marks only when they have lasted.
-    second.on_connected(&peer(40), Direction::Outbound);
-    second.on_reached(at(1), &peer(40), &in_group(40, 1));
-    assert_eq!(second.anchors().collect::<Vec<_>>(), [peer(10), peer(20)]);
-    second.feeler(at(1 + ANCHOR_STEADY.as_secs()), &|_| false, &mut rng);
-    assert!(second.anchors().any(|anchor| anchor == peer(40)));
-}
-
-#[test]
-fn damaged_records_and_other_versions_cost_themselves() {
-    let (mut book, mut rng) = book();
-    let mut disk = BTreeMap::new();
-    for number in 1..=40 {
-        book.learn(at(0), peer(number), [in_group(number, 1)], exchange(number));
-    }
-    reach(&mut book, &mut rng, at(0), 1, &in_group(1, 1));
-    write(&mut book, &mut disk);
-    let whole = disk[&peer(1).to_bytes()].clone();
-    let before = seats(&book);
-    for length in 0..whole.len() {
-        let mut damaged = disk.clone();
-        damaged.insert(peer(1).to_bytes(), whole[..length].to_vec());
-        let mut reopened = reopened(&damaged);
-        check(&reopened, at(0));
-        assert!(before.len() - 1 <= reopened.len(), "{length}");
-        write(&mut reopened, &mut damaged);
-        assert_eq!(damaged.len(), reopened.len() + 1, "what is damaged is deleted");
-    }
-    // The first format had no version, and the next will have another.
-    disk.insert(
-        peer(2).to_bytes(),
-        [&[1; 9], &[8][..], in_group(2, 1).as_ref()].concat(),
-    );
-    disk.insert(peer(3).to_bytes(), [&[3], &whole[1..]].concat());
-    disk.insert(b"what is this".to_vec(), whole);
-    let reopened_book = reopened(&disk);
-    assert!(!reopened_book.contains(&peer(2)) && !reopened_book.contains(&peer(3)));
-
-    // Without its salt the book finds other places for its peers.
-    disk.remove(&[0][..]);
-    let reopened = reopened(&disk);
-    check(&reopened, at(0));
-    assert!(30 < reopened.len(), "{}", reopened.len());
-    assert_eq!(table_of(&reopened, 1), Some(TableKind::Tried));
-}
-
-#[derive(Debug, Clone)]
-enum Step {
-    Learn(u16, u16, u8, SourceKind),
-    Need(u16, Option<u16>, Need),
-    Release(u16, Need),
-    Dial(u16),
-    Connected(u16, bool),
-    Reached(u16, u16),
-    Seen(u16),
-    Failed(u16),
-    Lost(u16, u64),
-    Refused(u16),
-    Incompatible(u16),
-    WrongPeer(u16, u16),
-    Own(u16),
-    Pick,
-    Feeler,
-    Remove(u16),
-    Restart,
-}
-
-fn any_step() -> impl Strategy<Value = Step> {
-    // Few peers at few places, so that all that can collide does.
-    let (one, place) = (0u16..40, 0u16..12);
-    let need = prop::sample::select(vec![Need::Member, Need::Static, Need::Boot]);
-    let kind = prop::sample::select(SourceKind::ALL.to_vec());
-    prop_oneof![
-        4 => (one.clone(), place.clone(), 0u8..4, kind)
-            .prop_map(|(one, place, from, kind)| Step::Learn(one, place, from, kind)),
-        1 => (one.clone(), prop::option::of(place.clone()), need.clone())
-            .prop_map(|(one, place, need)| Step::Need(one, place, need)),
-        1 => (one.clone(), need).prop_map(|(one, need)| Step::Release(one, need)),
-        2 => one.clone().prop_map(Step::Dial),
-        2 => (one.clone(), any::<bool>()).prop_map(|(one, ours)| Step::Connected(one, ours)),
-        4 => (one.clone(), place.clone()).prop_map(|(one, place)| Step::Reached(one, place)),
-        1 => one.clone().prop_map(Step::Seen),
-        2 => one.clone().prop_map(Step::Failed),
-        3 => (one.clone(), 0u64..20).prop_map(|(one, lasted)| Step::Lost(one, lasted)),
-        1 => one.clone().prop_map(Step::Refused),
-        1 => one.clone().prop_map(Step::Incompatible),
-        1 => (one.clone(), place.clone()).prop_map(|(one, place)| Step::WrongPeer(one, place)),
-        1 => place.prop_map(Step::Own),
-        2 => Just(Step::Pick),
-        2 => Just(Step::Feeler),
-        1 => one.prop_map(Step::Remove),
-        1 => Just(Step::Restart),
-    ]
-}
-
-fn apply(book: &mut Book, rng: &mut StdRng, now: Now, step: &Step, disk: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
-    let at_place = |place: u16| in_group(place % 4, place);
-    match *step {
-        Step::Learn(one, place, from, kind) => {
-            let source = Source::at(kind, &in_group(from.into(), 1));
-            book.learn(now, peer(one), [at_place(place)], source);
-        }
-        Step::Need(one, place, need) => {
-            let source = Source::of_kind(SourceKind::Invitation);
-            book.need(now, peer(one), place.map(at_place), source, need);
-        }
-        Step::Release(one, need) => book.release(now.wall, &peer(one), need),
-        Step::Dial(one) => drop(book.start_dial(now, &peer(one))),
-        Step::Connected(one, true) => book.on_connected(&peer(one), Direction::Outbound),
-        Step::Connected(one, false) => book.on_connected(&peer(one), Direction::Inbound),
-        Step::Reached(one, place) => book.on_reached(now, &peer(one), &at_place(place)),
-        Step::Seen(one) => book.on_seen(now, &peer(one)),
-        Step::Failed(one) => book.on_failed(now, &peer(one), rng),
-        Step::Lost(one, lasted) => book.on_lost(now, &peer(one), Duration::from_secs(lasted), rng),
-        Step::Refused(one) => book.on_refused(now, &peer(one), rng),
-        Step::Incompatible(one) => book.on_incompatible(now.uptime, &peer(one)),
-        Step::WrongPeer(one, place) => book.on_wrong_peer(now, &peer(one), &at_place(place), rng),
-        Step::Own(place) => book.on_self(now.wall, in_group(50 + place, 1)),
-        Step::Pick => {
-            if let Some(picked) = book.pick(now, &anyone(), rng) {
-                let entry = &book.entries[&picked];
-                assert!(entry.is_ready(now.uptime) && !entry.is_needed());
-                book.start_dial(now, &picked);
-            }
-        }
-        Step::Feeler => {
-            if let Some(picked) = book.feeler(now, &|_| false, rng) {
-                assert!(book.entries[&picked].is_idle());
-                book.start_dial(now, &picked);
-            }
-        }
-        Step::Remove(one) => book.remove(&peer(one)),
-        Step::Restart => {
-            write(book, disk);
-            let again = reopened(disk);
-            let kept = |book: &Book| {
-                let mut seats = seats(book);
-                // Needs other than membership come from the settings of each run.
-                seats.retain(|peer, _| !book.entries[peer].is_needed());
-                seats
-            };
-            let lost: Vec<_> = kept(book)
-                .into_iter()
-                .filter(|(peer, seat)| kept(&again).get(peer) != Some(seat))
-                .collect();
-            assert!(lost.is_empty(), "{lost:?}");
-            let anchors = |book: &Book| book.anchors().collect::<Vec<_>>();
-            assert_eq!(anchors(&again), anchors(book));
-            check(&again, now);
-        }
-    }
-}
-
-proptest! {
-    #[test]
-    fn any_sequence_of_events_keeps_every_bound(steps in prop::collection::vec((0u64..2_000, any_step()), 0..200)) {
-        let (mut book, mut rng) = book();
-        let (mut clock, mut disk) = (0, BTreeMap::new());
-        for (wait, step) in steps {
-            clock += wait;
-            apply(&mut book, &mut rng, at(clock), &step, &mut disk);
-            check(&book, at(clock));
-        }
-    }
-
-    #[test]
-    fn no_record_makes_the_start_fail(records in prop::collection::vec((any::<Vec<u8>>(), any::<Vec<u8>>()), 0..8)) {
-        let (mut book, _) = book();
-        book.restore(records);
-        check(&book, at(0));
-    }
 }
 
 #[test]
