@@ -153,7 +153,7 @@ impl Book {
         entry.map_or_else(Vec::new, |entry| entry.addresses.by_worth())
     }
 
-    /// The network and the group in which a peer is dialled first.
+    /// The network and the group of the address by which a peer has its place.
     pub fn home(&self, peer: &PeerId) -> Option<(Reach, Group)> {
         let entry = self.entries.get(peer)?;
         Some((entry.reach()?, entry.group()?))

@@ -8,7 +8,7 @@ use rustle_types::{Group, PeerId, Reach, Uptime};
 use super::entry::Entry;
 
 /// Entries that are looked at for one that may be dialled, when draws did not find it.
-const SEARCH_MAX: usize = 256;
+const SEARCH_MAX: usize = 128;
 
 /// Sorted views of the entries. Each entry is taken out before it changes and put in again after.
 #[derive(Debug, Default)]

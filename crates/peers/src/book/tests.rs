@@ -446,7 +446,7 @@ fn the_only_peer_that_can_be_dialled_is_found_among_thousands() {
         excluded: &|peer| *peer != only,
         ..anyone()
     };
-    let calls = book.len() / 256 + 1;
+    let calls = book.len() / 128 + 1;
     assert!((0..calls).any(|_| book.pick(at(1), &wish, &mut rng) == Some(only)));
 }
 
