@@ -13,12 +13,12 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use futures::{AsyncRead, AsyncWrite};
-use libp2p::core::ConnectedPoint;
 use libp2p::core::muxing::{StreamMuxer, StreamMuxerBox, StreamMuxerEvent, SubstreamBox};
 use libp2p::multiaddr::Protocol;
 use rustle_types::{Multiaddr, PeerId};
 
-use crate::clock;
+use crate::door::Entry;
+use crate::guarded::cut_off;
 
 /// Connections that wait to be claimed; those that were refused meanwhile are swept out beyond.
 const UNCLAIMED_MAX: usize = 1024;
@@ -26,7 +26,10 @@ const UNCLAIMED_MAX: usize = 1024;
 /// The last moment at which bytes went over one connection.
 #[derive(Debug)]
 pub(crate) struct Activity {
+    /// When its socket was accepted, or when its dial began.
     start: Instant,
+    /// The name of an inbound connection at the gate.
+    token: Option<u64>,
     /// Milliseconds since `start`.
     last: AtomicU64,
 }
@@ -44,6 +47,8 @@ type Unclaimed = HashMap<(PeerId, Multiaddr), Vec<Weak<Activity>>>;
 pub(crate) struct Watched {
     inner: StreamMuxerBox,
     activity: Arc<Activity>,
+    /// Of an inbound connection.
+    entry: Option<Entry>,
 }
 
 /// A stream of such a connection.
@@ -55,11 +60,23 @@ pub(crate) struct WatchedStream {
 // === impl Activity ===
 
 impl Activity {
-    fn new() -> Self {
-        Self {
-            start: clock::now(),
+    fn new(start: Instant, token: Option<u64>) -> Self {
+        let activity = Self {
+            start,
+            token,
             last: AtomicU64::new(0),
-        }
+        };
+        activity.touch();
+        activity
+    }
+
+    /// For how long there has been something of the connection, from before its cipher.
+    pub(crate) fn age(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    pub(crate) fn token(&self) -> Option<u64> {
+        self.token
     }
 
     /// How long nothing has gone over the connection.
@@ -77,19 +94,28 @@ impl Activity {
 // === impl Registry ===
 
 impl Registry {
-    /// Begins to note the bytes of a connection.
-    pub(crate) fn watch(&self, peer: PeerId, inner: StreamMuxerBox, point: &ConnectedPoint) -> Watched {
-        let activity = Arc::new(Activity::new());
+    /// Begins to note the bytes of a connection, of which there has been something since `since`.
+    pub(crate) fn watch(
+        &self,
+        peer: PeerId,
+        inner: StreamMuxerBox,
+        remote: &Multiaddr,
+        since: Instant,
+        entry: Option<Entry>,
+    ) -> Watched {
+        let activity = Arc::new(Activity::new(since, entry.as_ref().map(Entry::token)));
         let mut unclaimed = self.unclaimed.lock().unwrap_or_else(PoisonError::into_inner);
         if UNCLAIMED_MAX <= unclaimed.len() {
             unclaimed.retain(|_, notes| notes.iter().any(|note| 0 < note.strong_count()));
         }
-        let notes = unclaimed
-            .entry((peer, bare(point.get_remote_address())))
-            .or_default();
+        let notes = unclaimed.entry((peer, bare(remote))).or_default();
         notes.retain(|note| 0 < note.strong_count());
         notes.push(Arc::downgrade(&activity));
-        Watched { inner, activity }
+        Watched {
+            inner,
+            activity,
+            entry,
+        }
     }
 
     /// The notes of a connection that has got its id.
@@ -152,6 +178,13 @@ impl StreamMuxer for Watched {
     }
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<StreamMuxerEvent>> {
+        if self
+            .entry
+            .as_mut()
+            .is_some_and(|entry| entry.poll_cut(cx).is_ready())
+        {
+            return Poll::Ready(Err(cut_off()));
+        }
         Pin::new(&mut self.inner).poll(cx)
     }
 }

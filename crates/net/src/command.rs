@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use libp2p::gossipsub::MessageId;
+use rustle_peers::Rules;
 use rustle_types::{Cid, ConnectionId, Multiaddr, PeerId, TopicName, Verdict};
 use rustle_wire::Control;
 
@@ -48,6 +49,8 @@ pub enum Command {
         /// What it may have.
         admission: Admission,
     },
+    /// From now on these rules hold for whoever wants in. Connections that stand are not touched.
+    Rules(Rules),
     /// Keep a connection although nothing happens on it (as at the start), or let it go after 60 idle seconds.
     Keep {
         /// Which connection.

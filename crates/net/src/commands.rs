@@ -36,6 +36,7 @@ impl Task {
                 connection,
                 admission,
             } => self.admit(connection, admission),
+            Command::Rules(rules) => self.swarm.behaviour().streams.door().set_rules(rules),
             Command::Keep { connection, keep } => {
                 self.order(connection, Order::Keep(keep));
             }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustle_peers::GateLimits;
 use rustle_types::limits::{CHAIN_TOPIC_BYTES_MAX, CHAINS_MAX, GOSSIP_MESSAGE_BYTES_MAX};
 use rustle_types::{ConnectionId, Multiaddr, NetworkName, PeerId};
 use tokio::sync::mpsc;
@@ -39,6 +40,10 @@ pub(crate) const STREAM_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const ADMISSION_TIMEOUT: Duration = Duration::from_secs(5);
 /// Streams of one connection that wait for its admission at the same time; further ones are refused.
 pub(crate) const STREAMS_UNADMITTED_MAX: usize = 16;
+/// How long an inbound connection may take for cipher and multiplexer, if nothing else is set.
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long dialling one address may take, if nothing else is set.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the last message of a connection may take to reach the peer.
 pub(crate) const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long connections may take to close when the node stops.
@@ -106,8 +111,12 @@ pub struct Config {
     pub acceptors: Vec<Acceptor>,
     /// Whether to answer DHT requests. The listen addresses are then announced in the DHT as dialable.
     pub dht_server: bool,
-    /// How many connections to hold at most.
-    pub limits: ConnectionLimits,
+    /// Which inbound connections cost anything, and how many connections there may be.
+    pub gate: GateLimits,
+    /// How long an inbound connection may take for cipher and multiplexer, from when its socket was accepted.
+    pub accept_timeout: Duration,
+    /// How long dialling one address may take, cipher and multiplexer included; what a proxy needs comes on top.
+    pub dial_timeout: Duration,
     /// Whether to look for nodes on the local network, and to let them find this one.
     pub mdns: bool,
     /// Where to register under the network, and to look for others; each ends with `/p2p/…`. At most 16 peers.
@@ -147,19 +156,6 @@ pub struct Inbound {
     pub stream: Stream,
 }
 
-/// The last line of defence against floods of connections; who is worth a connection is decided elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConnectionLimits {
-    /// Inbound connections in the transport handshake.
-    pub pending_inbound: u32,
-    /// Connections in both directions.
-    pub established: u32,
-    /// Inbound connections: fewer, so that strangers never take the places that this node's own dials need.
-    pub established_inbound: u32,
-    /// Connections with one peer. Two: one from each side when both dial at once.
-    pub established_per_peer: u32,
-}
-
 // === impl Config ===
 
 impl Config {
@@ -173,7 +169,9 @@ impl Config {
             listen: Vec::new(),
             acceptors: Vec::new(),
             dht_server: false,
-            limits: ConnectionLimits::default(),
+            gate: GateLimits::default(),
+            accept_timeout: ACCEPT_TIMEOUT,
+            dial_timeout: DIAL_TIMEOUT,
             mdns: false,
             rendezvous_points: Vec::new(),
             rendezvous_server: false,
@@ -188,19 +186,6 @@ impl Config {
             // Both announce where it listens.
             self.dht_server = false;
             self.mdns = false;
-        }
-    }
-}
-
-// === impl ConnectionLimits ===
-
-impl Default for ConnectionLimits {
-    fn default() -> Self {
-        Self {
-            pending_inbound: 32,
-            established: 256,
-            established_inbound: 192,
-            established_per_peer: 2,
         }
     }
 }

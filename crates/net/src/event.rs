@@ -35,6 +35,8 @@ pub enum Event {
         address: Multiaddr,
         /// The number of the `Command::Dial`; absent for inbound connections and those that the DHT dialled.
         request: Option<u64>,
+        /// How long ago its socket was accepted, or its dial began.
+        age: Duration,
     },
     /// A connection is gone.
     Disconnected {

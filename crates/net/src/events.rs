@@ -126,6 +126,7 @@ impl Task {
             direction,
             address,
             request,
+            age: self.swarm.behaviour().streams.age(connection).unwrap_or_default(),
         });
     }
 

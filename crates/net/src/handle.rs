@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use libp2p::StreamProtocol;
+use rustle_peers::GateCounts;
 use rustle_types::PeerId;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admission::Counts;
 use crate::config::STREAM_OPEN_TIMEOUT;
+use crate::door::Door;
 use crate::streams::OpenRequest;
 use crate::{Command, Stream};
 
@@ -18,6 +20,7 @@ pub struct Net {
     pub(crate) peer_id: PeerId,
     pub(crate) requests: mpsc::Sender<Request>,
     pub(crate) counts: Arc<Counts>,
+    pub(crate) door: Door,
 }
 
 /// What the task is asked for.
@@ -63,15 +66,21 @@ pub enum OpenError {
     Stopped(#[from] Stopped),
 }
 
-/// Inbound streams that were reset without being served, since the start.
+/// What was refused since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
-    /// Their connection was not admitted to what they wanted, or not yet.
+    /// Inbound streams whose connection was not admitted to what they wanted, or not yet.
     pub unadmitted: u64,
-    /// They waited for an acceptor that had no room for 30 seconds, or their connection closed meanwhile.
+    /// Inbound streams that waited for an acceptor that had no room for 30 seconds, or their connection closed meanwhile.
     pub abandoned: u64,
     /// A second control stream on one connection, or one from the wrong side.
     pub surplus_control: u64,
+    /// Inbound connections at the gate.
+    pub gate: GateCounts,
+    /// Inbound connections of peers that are banned by their id.
+    pub banned_peers: u64,
+    /// Inbound connections whose cipher and multiplexer took too long.
+    pub timed_out: u64,
 }
 
 /// Room for one command.
@@ -157,6 +166,9 @@ impl Net {
             unadmitted: self.counts.unadmitted.load(Ordering::Relaxed),
             abandoned: self.counts.abandoned.load(Ordering::Relaxed),
             surplus_control: self.counts.surplus_control.load(Ordering::Relaxed),
+            gate: self.door.counts(),
+            banned_peers: self.door.banned_peers(),
+            timed_out: self.door.timed_out(),
         }
     }
 

@@ -44,9 +44,11 @@ mod config;
 mod dht;
 mod dial_error;
 mod discovery;
+mod door;
 mod event;
 mod events;
 mod gated;
+mod guarded;
 mod handle;
 mod identity;
 mod providers;
@@ -61,8 +63,8 @@ mod transport;
 pub use admission::{Admission, ForeignAccess, Scope};
 pub use command::{Command, MessageRef};
 pub use config::{
-    ADVERTISED_NAMES_MAX, Acceptor, COMMANDS_QUEUED_MAX, CONTROL_PROTOCOL, Config, ConnectionLimits,
-    DISCOVERY_NAME_BYTES_MAX, EVENTS_QUEUED_MAX, Inbound,
+    ADVERTISED_NAMES_MAX, Acceptor, COMMANDS_QUEUED_MAX, CONTROL_PROTOCOL, Config, DISCOVERY_NAME_BYTES_MAX,
+    EVENTS_QUEUED_MAX, Inbound,
 };
 pub use dial_error::DialError;
 pub use event::{ControlError, Event, Source};

@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-pub(crate) use dialer::{Dialer, ListenOnly, ProxyError};
+pub(crate) use dialer::{Dialer, ListenOnly, PROXY_TIMEOUT, ProxyError};
 
 /// Longest name of a host (RFC 1035), and longest user name and password (RFC 1929).
 const NAME_BYTES_MAX: usize = 253;

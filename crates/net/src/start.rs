@@ -19,6 +19,7 @@ use crate::behaviour::Behaviour;
 use crate::config::{
     COMMANDS_QUEUED_MAX, EVENTS_QUEUED_MAX, IDLE_TIMEOUT, RENDEZVOUS_STREAMS_QUEUED_MAX, STREAMS_WAITING_MAX,
 };
+use crate::door::Door;
 use crate::streams::{RouteError, Routes, Streams};
 use crate::task::Task;
 use crate::{Acceptor, Config, Event, Net, Scope};
@@ -72,15 +73,17 @@ pub fn spawn(mut config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHand
         RouteError::Twice(name) => StartError::ProtocolTwice(name),
     })?;
     let activity = Registry::default();
+    let door = Door::new(config.gate);
     let streams = Streams::new(
         Arc::new(routes),
         Arc::clone(&counts),
         config.foreign,
         activity.clone(),
+        door.clone(),
     );
     let behaviour = Behaviour::new(&config, streams).map_err(StartError::Transport)?;
-    let mut swarm =
-        build(&config, behaviour, activity).map_err(|error| StartError::Transport(error.to_string()))?;
+    let mut swarm = build(&config, behaviour, door.clone(), activity)
+        .map_err(|error| StartError::Transport(error.to_string()))?;
     for address in &config.listen {
         refuse_taken_port(address)?;
     }
@@ -96,6 +99,7 @@ pub fn spawn(mut config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHand
         peer_id: config.identity.peer_id(),
         requests,
         counts,
+        door,
     };
     let task = Task::new(swarm, &config, requests_receiver, events);
     Ok((net, events_receiver, tokio::spawn(task.run())))
@@ -115,16 +119,13 @@ fn rendezvous_point() -> Acceptor {
 fn build(
     config: &Config,
     behaviour: Behaviour,
+    door: Door,
     activity: Registry,
 ) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
-    let connections = transport::connections(config, activity)?;
+    let connections = transport::connections(config, door, activity)?;
     let swarm_config = swarm_config(swarm::Config::with_tokio_executor());
-    Ok(Swarm::new(
-        connections,
-        behaviour,
-        config.identity.peer_id(),
-        swarm_config,
-    ))
+    let local = config.identity.peer_id();
+    Ok(Swarm::new(connections, behaviour, local, swarm_config))
 }
 
 fn swarm_config(config: swarm::Config) -> swarm::Config {

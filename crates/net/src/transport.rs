@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::Boxed;
@@ -11,7 +12,9 @@ use rustle_types::PeerId;
 
 use crate::activity::Registry;
 use crate::config::STREAMS_PER_CONNECTION_MAX;
-use crate::proxy::{Dialer, ListenOnly};
+use crate::door::Door;
+use crate::guarded::Guarded;
+use crate::proxy::{Dialer, ListenOnly, PROXY_TIMEOUT};
 use crate::{Config, Identity, Proxy};
 
 /// TCP connections that the kernel holds ready for us.
@@ -22,16 +25,20 @@ const QUIC_CONNECTION_BYTES_MAX: u32 = 32 * 1024 * 1024;
 /// What the swarm gets from the transports: who is there, and the streams.
 pub(crate) type Connections = Boxed<(PeerId, StreamMuxerBox)>;
 
-/// All transports, with each connection watched.
-pub(crate) fn connections(config: &Config, activity: Registry) -> Result<Connections, Box<dyn Error>> {
+/// All transports behind the gate, with each connection watched.
+pub(crate) fn connections(
+    config: &Config,
+    door: Door,
+    activity: Registry,
+) -> Result<Connections, Box<dyn Error>> {
     let transports = match &config.proxy {
         Some(proxy) => proxied(&config.identity, proxy)?,
         None => direct(&config.identity)?,
     };
     // Outermost, so that the address is the one that the swarm knows, a name where a name was dialled.
-    let watched = transports
-        .map(move |(peer, muxer), point| (peer, StreamMuxerBox::new(activity.watch(peer, muxer, &point))));
-    Ok(watched.boxed())
+    let detour = config.proxy.as_ref().map_or(Duration::ZERO, |_| PROXY_TIMEOUT);
+    let (accept, dial) = (config.accept_timeout, config.dial_timeout + detour);
+    Ok(Guarded::new(transports, door, activity, accept, dial).boxed())
 }
 
 /// TCP and QUIC, with names resolved.

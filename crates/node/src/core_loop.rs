@@ -336,6 +336,7 @@ fn translate(event: Event) -> Option<Input> {
             direction,
             address,
             request,
+            ..
         } => In::Connected {
             connection,
             peer,

@@ -21,7 +21,7 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 use super::{NAME_BYTES_MAX, Proxy};
 
 /// How long the proxy may take. Tor builds a circuit meanwhile.
-const PROXY_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const PROXY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A transport that dials through a proxy, and listens nowhere.
 #[derive(Debug)]

@@ -21,6 +21,7 @@ use super::{ControlEvent, StreamsEvent};
 use crate::activity::{Activity, Registry};
 use crate::admission::{Admission, Connections, Counts, ForeignAccess, Scope, Shared};
 use crate::config::{CONTROL_MESSAGES_QUEUED_MAX, STREAM_REQUESTS_QUEUED_MAX};
+use crate::door::Door;
 
 /// All connections, by the ids that the rest of the node knows them by.
 ///
@@ -30,6 +31,9 @@ pub(crate) struct Streams {
     counts: Arc<Counts>,
     foreign: ForeignAccess,
     activity: Registry,
+    door: Door,
+    /// Connections that did not come through the door.
+    outbound: usize,
     /// The same connections, for the protocols that have to wait for the admission.
     gate: Connections,
     connections: HashMap<ConnectionId, Connection>,
@@ -70,12 +74,15 @@ impl Streams {
         counts: Arc<Counts>,
         foreign: ForeignAccess,
         activity: Registry,
+        door: Door,
     ) -> Self {
         Self {
             routes,
             counts,
             foreign,
             activity,
+            door,
+            outbound: 0,
             gate: Connections::default(),
             connections: HashMap::new(),
             ids: HashMap::new(),
@@ -111,6 +118,11 @@ impl Streams {
         Some((shared.peer, &shared.address))
     }
 
+    /// Who is let in.
+    pub(crate) fn door(&self) -> &Door {
+        &self.door
+    }
+
     /// What the protocols ask that have to wait for the admission of a connection.
     pub(crate) fn gate(&self) -> &Connections {
         &self.gate
@@ -124,6 +136,9 @@ impl Streams {
     ) -> Option<(PeerId, Vec<Multiaddr>)> {
         let connection = self.connections.get_mut(&connection)?;
         connection.shared.admit(admission);
+        if let Some(token) = connection.token() {
+            self.door.established(token);
+        }
         let addresses = std::mem::take(&mut connection.addresses);
         let learned = connection.shared.admission()?.includes(Scope::Dht);
         learned.then_some((connection.shared.peer, addresses))
@@ -147,6 +162,12 @@ impl Streams {
         let activity = self.connections.get(&connection)?.activity.as_ref();
         // Of a connection without notes nothing is known, so that it has to prove itself.
         Some(activity.map_or(Duration::MAX, |activity| activity.idle()))
+    }
+
+    /// For how long there has been something of a connection.
+    pub(crate) fn age(&self, connection: ConnectionId) -> Option<Duration> {
+        let activity = self.connections.get(&connection)?.activity.as_ref()?;
+        Some(activity.age())
     }
 
     /// Passes an order on to a connection.
@@ -177,6 +198,10 @@ impl Streams {
         self.gate.remove(swarm_id);
         let id = self.ids.remove(&swarm_id)?;
         let connection = self.connections.remove(&id)?;
+        if connection.token().is_none() {
+            self.outbound -= 1;
+            self.door.set_outbound(self.outbound);
+        }
         let peer = connection.shared.peer;
         if let Some(siblings) = self.peers.get_mut(&peer) {
             siblings.retain(|sibling| *sibling != id);
@@ -216,6 +241,10 @@ impl Streams {
             stalled: false,
             addresses: Vec::new(),
         };
+        if connection.token().is_none() {
+            self.outbound += 1;
+            self.door.set_outbound(self.outbound);
+        }
         self.connections.insert(id, connection);
         self.ids.insert(swarm_id, id);
         Handler::new(
@@ -224,6 +253,15 @@ impl Streams {
             orders_receiver,
             requests_receiver,
         )
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Its name at the gate, if it came through there.
+    fn token(&self) -> Option<u64> {
+        self.activity.as_ref()?.token()
     }
 }
 

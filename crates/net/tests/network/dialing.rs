@@ -2,7 +2,8 @@
 
 use std::net::{TcpListener, UdpSocket};
 
-use rustle_net::{Command, ConnectionLimits, DialError, Event, Identity, StartError, spawn};
+use rustle_net::{Command, DialError, Event, Identity, StartError, spawn};
+use rustle_peers::GateLimits;
 use rustle_types::{Multiaddr, PeerId};
 
 use crate::peer::{Peer, QUIC, TCP, config};
@@ -126,10 +127,10 @@ async fn a_port_is_free_again_after_a_node_has_left() {
 #[tokio::test]
 async fn inbound_connections_leave_room_for_own_dials() {
     let mut crowded = config(TCP);
-    crowded.limits = ConnectionLimits {
+    crowded.gate = GateLimits {
         established: 2,
         established_inbound: 1,
-        ..ConnectionLimits::default()
+        ..GateLimits::default()
     };
     let mut crowded = Peer::start(crowded).await;
     let mut first = Peer::start(config(TCP)).await;

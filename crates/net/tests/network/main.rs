@@ -10,6 +10,7 @@ mod control;
 mod dht;
 mod dialing;
 mod foreign;
+mod gate;
 mod gossip;
 mod mdns;
 mod peer;
