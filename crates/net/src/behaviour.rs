@@ -16,6 +16,8 @@ pub(crate) use dht::dht_protocol;
 pub(crate) use gossip::Gossipsub;
 pub(crate) use mdns::{Neighbours, Sighted};
 
+use crate::config::DHT_DIALS_MAX;
+use crate::errands::Errands;
 use crate::gated::Gated;
 use crate::providers::Providers;
 use crate::streams::Streams;
@@ -28,7 +30,7 @@ pub(crate) struct Behaviour {
     pub(crate) limits: connection_limits::Behaviour,
     pub(crate) streams: Streams,
     pub(crate) identify: libp2p::identify::Behaviour,
-    pub(crate) kad: Gated<kad::Behaviour<Providers>>,
+    pub(crate) kad: Gated<Errands<kad::Behaviour<Providers>>>,
     pub(crate) gossipsub: Gated<Gossipsub>,
     pub(crate) mdns: Neighbours,
 }
@@ -42,7 +44,11 @@ impl Behaviour {
         Ok(Self {
             limits: limits::behaviour(config),
             identify: identify::behaviour(config),
-            kad: Gated::new(dht::behaviour(config), Scope::Dht, streams.gate()),
+            kad: Gated::new(
+                Errands::new(dht::behaviour(config), DHT_DIALS_MAX),
+                Scope::Dht,
+                streams.gate(),
+            ),
             gossipsub: Gated::new(gossipsub, Scope::Topics, streams.gate()),
             mdns: mdns::behaviour(config),
             streams,

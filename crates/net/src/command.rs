@@ -124,6 +124,8 @@ pub enum Command {
         /// At most `DISCOVERY_NAME_BYTES_MAX`.
         name: String,
     },
+    /// Look around in the DHT, as happens by itself now and then: `Event::Discovered` tells whom it comes upon.
+    Crawl,
     /// Ask the DHT where a peer is. Answered by `Event::PeerFound`.
     FindPeer {
         /// A number of the caller's choice.

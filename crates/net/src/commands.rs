@@ -72,6 +72,7 @@ impl Task {
             Command::Provide { cid } => self.provide(&cid),
             Command::FindProviders { request, cid } => self.find_providers(request, &cid),
             Command::FindPeer { request, peer } => self.find_peer(request, peer),
+            Command::Crawl => self.crawl(),
             Command::Advertise { name } => self.advertise(&name),
             Command::Unadvertise { name } => self.unadvertise(&name),
             Command::Discover { name } => self.look_up(&name),
@@ -120,6 +121,9 @@ impl Task {
             for address in addresses {
                 behaviour.kad.add_address(&peer, address);
             }
+        }
+        if let Some(id) = behaviour.streams.swarm_id(connection) {
+            behaviour.kad.hand_over(id);
         }
         self.on_admitted(connection);
     }

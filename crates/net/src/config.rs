@@ -72,6 +72,8 @@ const _: () = {
 pub(crate) const PEER_ADDRESSES_MAX: usize = 16;
 /// Searches in the DHT at the same time; further ones end with nothing.
 pub(crate) const SEARCHES_MAX: usize = 256;
+/// Peers that the DHT has dialled by itself and that are not admitted yet; further ones it has to do without.
+pub(crate) const DHT_DIALS_MAX: usize = 16;
 /// Keys that this node provides in the DHT.
 pub(crate) const PROVIDED_KEYS_MAX: usize = 16 * 1024;
 /// Keys that only others provide and this node remembers; they take no room from its own.
@@ -109,8 +111,8 @@ pub struct Config {
     pub listen: Vec<Multiaddr>,
     /// The protocols of raw streams that are served, and where each goes.
     pub acceptors: Vec<Acceptor>,
-    /// Whether to answer DHT requests. The listen addresses are then announced in the DHT as dialable.
-    pub dht_server: bool,
+    /// Whether to answer requests of the DHT, and so which addresses are announced there.
+    pub dht: DhtMode,
     /// Which inbound connections cost anything, and how many connections there may be.
     pub gate: GateLimits,
     /// How long an inbound connection may take for cipher and multiplexer, from when its socket was accepted.
@@ -128,6 +130,19 @@ pub struct Config {
     pub foreign: ForeignAccess,
     /// Dial through this and in no other way: over TCP only, with names resolved there. Listening is as without.
     pub proxy: Option<Proxy>,
+}
+
+/// Whether a node answers requests of the DHT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum DhtMode {
+    /// As long as it seems that others can dial it: at an address that was confirmed; at a public one where it listens,
+    /// until nobody could dial it there; on a network without the world, where it listens.
+    #[default]
+    Auto,
+    /// Always. All addresses where it listens are announced.
+    Server,
+    /// Never: it only asks.
+    Client,
 }
 
 /// Who takes the inbound streams of a protocol.
@@ -168,7 +183,7 @@ impl Config {
             agent: concat!("rustle/", env!("CARGO_PKG_VERSION")).to_owned(),
             listen: Vec::new(),
             acceptors: Vec::new(),
-            dht_server: false,
+            dht: DhtMode::Client,
             gate: GateLimits::default(),
             accept_timeout: ACCEPT_TIMEOUT,
             dial_timeout: DIAL_TIMEOUT,
@@ -184,7 +199,7 @@ impl Config {
     pub(crate) fn conceal(&mut self) {
         if self.proxy.is_some() {
             // Both announce where it listens.
-            self.dht_server = false;
+            self.dht = DhtMode::Client;
             self.mdns = false;
         }
     }

@@ -1,11 +1,11 @@
 //! How are others looked for, and what is told of whom discovery comes upon?
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use libp2p::Swarm;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::{Swarm, kad};
 use rustle_types::address::{self, Reach};
 use rustle_types::limits::ADDRESS_BYTES_MAX;
 use rustle_types::{ConnectionId, Multiaddr, NetworkName, PeerId};
@@ -34,6 +34,10 @@ pub(crate) struct Discovery {
     /// Visits at points, at most one at each.
     visits: JoinSet<Report>,
     reports: Vec<Report>,
+    /// When to look around in the DHT next.
+    pub(crate) crawl: Instant,
+    /// Whether a node of the DHT was ever known.
+    pub(crate) knew_dht: bool,
     tick: Interval,
 }
 
@@ -57,6 +61,8 @@ impl Discovery {
             client,
             visits: JoinSet::new(),
             reports: Vec::new(),
+            crawl: clock::now(),
+            knew_dht: false,
             tick,
         }
     }
@@ -96,6 +102,9 @@ impl Task {
         let now = clock::now();
         for report in std::mem::take(&mut self.discovery.reports) {
             self.on_report(report);
+        }
+        if self.discovery.crawl <= now {
+            self.crawl();
         }
         let Some(client) = &mut self.discovery.client else {
             return;
@@ -186,8 +195,23 @@ impl Task {
         }
     }
 
-    /// Where this node can be dialled has changed.
+    /// Where this node can be dialled may have changed.
     pub(crate) fn on_moved(&mut self) {
+        // Provider records carry external addresses only, and go-libp2p drops those without any.
+        let (new, gone) = self.standing.changes();
+        gone.iter()
+            .for_each(|address| self.swarm.remove_external_address(address));
+        new.into_iter()
+            .for_each(|address| self.swarm.add_external_address(address));
+        let mode = match self.standing.serves_dht() {
+            true => kad::Mode::Server,
+            false => kad::Mode::Client,
+        };
+        let dht = &mut self.swarm.behaviour_mut().kad;
+        if dht.mode() != mode {
+            tracing::debug!(%mode, "part in the DHT");
+            dht.set_mode(Some(mode));
+        }
         if let Some(client) = &mut self.discovery.client {
             client.on_moved(clock::now());
         }

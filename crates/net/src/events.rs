@@ -71,8 +71,13 @@ impl Task {
             | SwarmEvent::ExpiredListenAddr { .. }
             | SwarmEvent::ListenerClosed { .. }
             | SwarmEvent::ListenerError { .. }) => self.on_listener_event(event),
-            SwarmEvent::ExternalAddrConfirmed { .. } | SwarmEvent::ExternalAddrExpired { .. } => {
-                self.on_moved()
+            SwarmEvent::ExternalAddrConfirmed { address } => {
+                self.standing.on_confirmed(&address);
+                self.on_moved();
+            }
+            SwarmEvent::ExternalAddrExpired { address } => {
+                self.standing.on_expired(&address);
+                self.on_moved();
             }
             // The rest is told again by an event above, or concerns external addresses, which the node decides on.
             _ => {}
@@ -85,10 +90,7 @@ impl Task {
                 if !self.listeners.contains(&listener_id) {
                     self.listeners.push(listener_id);
                 }
-                if self.announce_listen_addresses {
-                    // Provider records carry external addresses only, and go-libp2p drops those without any.
-                    self.swarm.add_external_address(address.clone());
-                }
+                self.standing.on_listening(&address);
                 self.outbox.push_back(Event::Listening { address });
                 self.on_moved();
             }
@@ -120,6 +122,9 @@ impl Task {
             ConnectedPoint::Dialer { address, .. } => address,
             ConnectedPoint::Listener { send_back_addr, .. } => send_back_addr,
         };
+        if self.standing.on_connected(&address) {
+            self.on_moved();
+        }
         self.outbox.push_back(Event::Connected {
             connection,
             peer,
@@ -132,6 +137,7 @@ impl Task {
 
     fn on_listen_ended(&mut self, addresses: impl IntoIterator<Item = libp2p::Multiaddr>, reason: &str) {
         for address in addresses {
+            self.standing.on_listen_ended(&address);
             self.swarm.remove_external_address(&address);
             self.on_moved();
             self.outbox.push_back(Event::ListenFailed {

@@ -11,12 +11,12 @@
 //!   with [`Net::open`]. Their bytes never pass the task of the swarm.
 //!
 //! ```no_run
-//! use rustle_net::{Command, Config, Event, Identity, spawn};
+//! use rustle_net::{Command, Config, DhtMode, Event, Identity, spawn};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let (net, mut events, task) = spawn(Config {
 //!     listen: vec!["/ip4/0.0.0.0/tcp/0".parse()?, "/ip4/0.0.0.0/udp/0/quic-v1".parse()?],
-//!     dht_server: true,
+//!     dht: DhtMode::Auto,
 //!     ..Config::new(Identity::generate(), "main".parse()?)
 //! })?;
 //! let address = "/ip4/192.0.2.1/tcp/4001".parse()?;
@@ -45,6 +45,7 @@ mod dht;
 mod dial_error;
 mod discovery;
 mod door;
+mod errands;
 mod event;
 mod events;
 mod gated;
@@ -55,6 +56,7 @@ mod providers;
 mod proxy;
 mod rendezvous;
 mod sightings;
+mod standing;
 mod start;
 mod streams;
 mod task;
@@ -64,7 +66,7 @@ pub use admission::{Admission, ForeignAccess, Scope};
 pub use command::{Command, MessageRef};
 pub use config::{
     ADVERTISED_NAMES_MAX, Acceptor, COMMANDS_QUEUED_MAX, CONTROL_PROTOCOL, Config, DISCOVERY_NAME_BYTES_MAX,
-    EVENTS_QUEUED_MAX, Inbound,
+    DhtMode, EVENTS_QUEUED_MAX, Inbound,
 };
 pub use dial_error::DialError;
 pub use event::{ControlError, Event, Source};

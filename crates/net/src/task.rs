@@ -17,6 +17,7 @@ use crate::dht::Searches;
 use crate::discovery::Discovery;
 use crate::handle::Request;
 use crate::sightings::Sightings;
+use crate::standing::Standing;
 use crate::{Config, Event};
 
 /// The owner of the swarm.
@@ -31,7 +32,7 @@ pub(crate) struct Task {
     pub(crate) searches: Searches,
     pub(crate) listeners: Vec<ListenerId>,
     pub(crate) dht_protocol: StreamProtocol,
-    pub(crate) announce_listen_addresses: bool,
+    pub(crate) standing: Standing,
     pub(crate) sightings: Sightings,
     pub(crate) discovery: Discovery,
 }
@@ -54,7 +55,7 @@ impl Task {
             searches: Searches::default(),
             listeners: Vec::new(),
             dht_protocol: dht_protocol(&config.network),
-            announce_listen_addresses: config.dht_server,
+            standing: Standing::new(config.dht),
             sightings: Sightings::new(config.identity.peer_id()),
             discovery: Discovery::new(config),
         }
@@ -62,6 +63,7 @@ impl Task {
 
     /// Runs until it is told to stop, or nobody is left to command it or to listen to it.
     pub(crate) async fn run(mut self) {
+        self.on_moved();
         let asker = self.work().await;
         self.stop().await;
         if let Some(asker) = asker {

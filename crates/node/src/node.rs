@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustle_admin::{BindError, Server, ServerConfig, TcpDoor, location};
 use rustle_chain::Signer;
 use rustle_engine::Engine;
-use rustle_net::{Acceptor, Inbound, Scope};
+use rustle_net::{Acceptor, DhtMode, Inbound, Scope};
 use rustle_store::{Store, StoreError};
 use rustle_store_rocksdb::RocksStore;
 use rustle_types::{Multiaddr, PeerId};
@@ -126,7 +126,10 @@ impl Node {
             agent: agent.clone(),
             listen: config.listen.clone(),
             acceptors,
-            dht_server: !config.listen.is_empty(),
+            dht: match config.light {
+                true => DhtMode::Client,
+                false => DhtMode::Auto,
+            },
             mdns: config.discovery.mdns,
             rendezvous_points: config.discovery.rendezvous.clone(),
             rendezvous_server: config.discovery.rendezvous_server,

@@ -11,6 +11,10 @@ use crate::providers::Providers;
 /// How long a search in the DHT may take.
 const DHT_QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How often the far buckets of the routing table are refreshed; each time peers are dialled for it. What is near is
+/// looked up more often, by searches whose results are told.
+const DHT_REFRESH_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
 /// The name of the DHT of a network. Each has its own: the public one would fill ours with strangers.
 pub(crate) fn dht_protocol(network: &NetworkName) -> StreamProtocol {
     StreamProtocol::try_from_owned(format!("/rustle/{network}/kad/1.0.0"))
@@ -23,14 +27,11 @@ pub(super) fn behaviour(config: &Config) -> kad::Behaviour<Providers> {
     // Records of others come to us first: providers are kept within bounds, values not at all (we have no use for them).
     settings
         .set_record_filtering(kad::StoreInserts::FilterBoth)
-        .set_query_timeout(DHT_QUERY_TIMEOUT);
+        .set_query_timeout(DHT_QUERY_TIMEOUT)
+        .set_periodic_bootstrap_interval(Some(DHT_REFRESH_INTERVAL));
     let mut kad = kad::Behaviour::with_config(peer, Providers::new(peer), settings);
-    // Left alone, it stays a client until an external address is confirmed, which never happens on a LAN.
-    kad.set_mode(Some(if config.dht_server {
-        kad::Mode::Server
-    } else {
-        kad::Mode::Client
-    }));
+    // Left alone, it becomes a server once it has an external address, even a private one or that of a relay.
+    kad.set_mode(Some(kad::Mode::Client));
     kad
 }
 

@@ -1,6 +1,6 @@
 //! The DHT between three nodes of which two do not know each other.
 
-use rustle_net::{Command, Event};
+use rustle_net::{Command, Config, DhtMode, Event, Source};
 use rustle_types::{BlockId, Multiaddr, PeerId};
 
 use crate::peer::{Peer, TCP, config};
@@ -107,6 +107,64 @@ async fn content_and_peers_are_found_through_a_third_node() {
             .iter()
             .any(|address| address.to_string().starts_with(&provider.address.to_string()))
     );
+}
+
+#[tokio::test]
+async fn looking_around_tells_of_nodes_that_answered() {
+    let mut near = Peer::start(config(TCP)).await;
+    let mut middle = Peer::start(config(TCP)).await;
+    let mut seeker = Peer::start(config(TCP)).await;
+    acquainted(&mut near, &mut middle).await;
+    acquainted(&mut seeker, &mut middle).await;
+    for peer in [&mut near, &mut middle, &mut seeker] {
+        peer.welcome_all();
+    }
+    let wanted = near.id();
+
+    seeker.send(Command::Crawl).await;
+    let addresses = seeker
+        .wait("the discovery", |event| match event {
+            Event::Discovered {
+                peer,
+                addresses,
+                source: Source::Dht,
+            } if *peer == wanted => Some(addresses.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(addresses, [near.address.clone()]);
+}
+
+#[tokio::test]
+async fn whoever_can_be_dialled_answers_in_the_dht() {
+    let listening = config(TCP).listen;
+    for (dht, listen, answers) in [
+        (DhtMode::Auto, listening.clone(), true),
+        (DhtMode::Auto, Vec::new(), false),
+        (DhtMode::Client, listening, false),
+        (DhtMode::Server, Vec::new(), true),
+    ] {
+        let mut asked = Peer::start(config(TCP)).await;
+        let config = Config {
+            dht,
+            listen,
+            ..config(TCP)
+        };
+        let text = format!("{dht:?} with {:?}", config.listen);
+        let mut node = Peer::start(config).await;
+        let id = node.id();
+        node.connect(&mut asked).await;
+        asked
+            .wait("identified", |event| match event {
+                Event::Identified { peer, protocols, .. } if *peer == id => {
+                    let has = protocols.iter().any(|name| name == "/rustle/test/kad/1.0.0");
+                    assert_eq!(has, answers, "{text}");
+                    Some(())
+                }
+                _ => None,
+            })
+            .await;
+    }
 }
 
 #[tokio::test]

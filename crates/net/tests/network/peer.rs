@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use rustle_net::{
-    Acceptor, Admission, Command, Config, EVENTS_QUEUED_MAX, Event, Identity, Inbound, Net, Scope, spawn,
+    Acceptor, Admission, Command, Config, DhtMode, EVENTS_QUEUED_MAX, Event, Identity, Inbound, Net, Scope,
+    spawn,
 };
 use rustle_types::{ConnectionId, Direction, Multiaddr, PeerId};
 use tokio::sync::mpsc;
@@ -38,7 +39,7 @@ pub(crate) fn config(listen: &str) -> Config {
     Config {
         agent: "rustle-test/1".to_owned(),
         listen: vec![listen.parse().unwrap()],
-        dht_server: true,
+        dht: DhtMode::Server,
         ..Config::new(Identity::generate(), "test".parse().unwrap())
     }
 }
@@ -64,6 +65,7 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 
 impl Peer {
     pub(crate) async fn start(config: Config) -> Self {
+        let listens = !config.listen.is_empty();
         let (net, events, task) = spawn(config).unwrap();
         let address = Multiaddr::empty();
         let mut peer = Self {
@@ -73,6 +75,9 @@ impl Peer {
             seen: Vec::new(),
             address,
         };
+        if !listens {
+            return peer;
+        }
         peer.address = peer
             .wait("listening", |event| match event {
                 Event::Listening { address } => Some(address.clone()),
