@@ -109,7 +109,7 @@ impl Engine {
                 rustle_peers::Input::Learned {
                     peer,
                     addresses,
-                    wanted: true,
+                    source: rustle_peers::book::SourceKind::Invitation,
                 },
             );
         }

@@ -99,7 +99,8 @@ impl Engine {
                 wanted,
             },
         );
-        self.drain_chain(id);
+        // It has heard nobody yet, so that nothing of what it decides is told to the peer manager.
+        self.drain_chain(Now::default(), id);
         Ok(())
     }
 
@@ -116,18 +117,18 @@ impl Engine {
     pub(crate) fn tell_chain(&mut self, now: Now, id: ChainId, input: rustle_chain::Input) {
         if let Some(entry) = self.chains.open.get_mut(&id) {
             entry.chain.handle(now, input);
-            self.drain_chain(id);
+            self.drain_chain(now, id);
         }
     }
 
     pub(crate) fn wake_chain(&mut self, now: Now, id: ChainId) {
         if let Some(entry) = self.chains.open.get_mut(&id) {
             entry.chain.on_deadline(now);
-            self.drain_chain(id);
+            self.drain_chain(now, id);
         }
     }
 
-    fn drain_chain(&mut self, id: ChainId) {
+    fn drain_chain(&mut self, now: Now, id: ChainId) {
         use rustle_chain::Output as Out;
         while let Some(output) = self
             .chains
@@ -148,7 +149,7 @@ impl Engine {
                     let topic = self.chains.open[&id].topic.clone();
                     self.outbox.push(Output::Publish { topic, payload });
                 }
-                Out::Judge { message, verdict } => self.outbox.push(Output::Judge { message, verdict }),
+                Out::Judge { message, verdict } => self.judge(now, message, verdict),
                 Out::Sync { peer } => self.outbox.push(Output::Sync { chain: id, peer }),
                 Out::Continue { peer } => self.outbox.push(Output::Continue { chain: id, peer }),
                 Out::StoreFailed { error } => {
@@ -168,6 +169,8 @@ impl Engine {
                         peer,
                         fault: fault.to_string(),
                     });
+                    let fault = kind_of(&fault);
+                    self.peers.handle(now, rustle_peers::Input::Fault { peer, fault });
                 }
             }
         }
@@ -231,7 +234,7 @@ impl Engine {
             let learned = rustle_peers::Input::Learned {
                 peer,
                 addresses: Vec::new(),
-                wanted: true,
+                source: rustle_peers::book::SourceKind::Invitation,
             };
             self.peers.handle(now, learned);
         }
@@ -267,6 +270,7 @@ impl Engine {
         topic: &TopicName,
         payload: Bytes,
     ) {
+        self.messages.insert(message, from);
         match self.chains.by_topic.get(topic).copied() {
             Some(id) => self.tell_chain(
                 now,
@@ -277,11 +281,29 @@ impl Engine {
                     payload,
                 },
             ),
-            None => self.outbox.push(Output::Judge {
-                message,
-                verdict: Verdict::Ignore,
-            }),
+            None => self.judge(now, message, Verdict::Ignore),
         }
+    }
+
+    fn judge(&mut self, now: Now, message: u64, verdict: Verdict) {
+        let from = self.messages.remove(&message);
+        if let Some(peer) = from.filter(|_| verdict == Verdict::Accept) {
+            let what = rustle_peers::Use::Gossip;
+            self.peers.handle(now, rustle_peers::Input::Useful { peer, what });
+        }
+        self.outbox.push(Output::Judge { message, verdict });
+    }
+}
+
+/// What a fault that a chain has seen is to the peer manager.
+fn kind_of(fault: &rustle_chain::Fault) -> rustle_peers::Fault {
+    use rustle_chain::Fault as Seen;
+    match fault {
+        Seen::Malformed(_) | Seen::WrongId(_) => rustle_peers::Fault::InvalidGossip,
+        Seen::Invalid(_) | Seen::ForeignChain(_) | Seen::WrongHeight { .. } => {
+            rustle_peers::Fault::InvalidBlock
+        }
+        Seen::Withheld(_) => rustle_peers::Fault::WithheldBlocks,
     }
 }
 

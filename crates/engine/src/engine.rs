@@ -73,6 +73,8 @@ pub struct Engine {
     pub(crate) next_ticket: u64,
     /// Joiners that wait until another with the same invitation is written; at most `JOINS_WAITING_MAX`.
     pub(crate) joins: VecDeque<Waiting>,
+    /// Who brought the messages that wait for their verdict. As many as the caller hands in before it is judged.
+    pub(crate) messages: BTreeMap<u64, PeerId>,
     pub(crate) outbox: Outbox<Output>,
 }
 
@@ -91,7 +93,9 @@ impl Engine {
         let (network, local) = (config.peers.network.clone(), config.peers.local);
         let mut peers = Manager::new(config.peers, rng.random());
         let records = store.scan(Table::Peers, &Scan::prefix(&[], rustle_peers::book::RECORDS_MAX))?;
-        peers.restore(records);
+        peers.restore_book(records);
+        let rules = store.scan(Table::Rules, &Scan::prefix(&[], rustle_peers::RULES_MAX))?;
+        let damaged = peers.restore_rules(rules);
         let mut engine = Self {
             store,
             signer,
@@ -104,8 +108,12 @@ impl Engine {
             tickets: BTreeMap::new(),
             next_ticket: 1,
             joins: VecDeque::new(),
+            messages: BTreeMap::new(),
             outbox: Outbox::default(),
         };
+        if 0 < damaged {
+            engine.outbox.push(Output::RulesDamaged { count: damaged });
+        }
         engine.open_chains()?;
         Ok(engine)
     }
@@ -119,7 +127,7 @@ impl Engine {
             })?;
             // Restored, not told as news: the first deadline dials them all, and nothing is written again.
             for member in record.members {
-                self.peers.restore_member(member.peer, member.addresses);
+                self.peers.restore_needed(member.peer, member.addresses);
             }
         }
         Ok(())
@@ -206,7 +214,12 @@ impl Engine {
                 | Out::Send { .. }
                 | Out::Probe { .. }
                 | Out::Close { .. }
-                | Out::Admit { .. } => {
+                | Out::Admit { .. }
+                | Out::AskPeers { .. }
+                | Out::AnswerPeers { .. }
+                | Out::Rules(_)
+                | Out::Reserve { .. }
+                | Out::Unreserve { .. } => {
                     self.outbox.push(Output::Peers(output));
                 }
                 Out::Up { peer, .. } => {
@@ -223,11 +236,8 @@ impl Engine {
                     self.reply(request, reply);
                 }
                 Out::Persist(batch) => self.outbox.push(Output::Persist(batch)),
-                Out::Fault { peer, fault } => {
-                    self.outbox.push(Output::Fault {
-                        peer,
-                        fault: fault.to_owned(),
-                    });
+                Out::Fault { peer, fault, verdict } => {
+                    self.outbox.push(Output::Judged { peer, fault, verdict });
                 }
             }
         }
@@ -257,6 +267,11 @@ impl Machine for Engine {
                 self.on_message(now, message, from, &topic, payload);
             }
             Input::Synced { chain, from, blocks } => {
+                if !blocks.is_empty() {
+                    let what = rustle_peers::Use::Content;
+                    self.peers
+                        .handle(now, rustle_peers::Input::Useful { peer: from, what });
+                }
                 self.tell_chain(now, chain, rustle_chain::Input::Synced { from, blocks });
             }
             Input::SyncEnded { chain, peer, outcome } => {
@@ -276,6 +291,7 @@ impl Machine for Engine {
         while let Some(chain) = self.chains.take_due(now.uptime) {
             self.wake_chain(now, chain);
         }
+        self.drain_peers(now);
     }
 
     fn poll_output(&mut self) -> Option<Output> {

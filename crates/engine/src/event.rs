@@ -187,7 +187,7 @@ pub enum AskError {
 /// Decisions.
 #[derive(Debug)]
 pub enum Output {
-    /// Something about connections: `Dial`, `Send`, `Probe`, `Close` or `Admit`.
+    /// Something for the network: all outputs of the peer manager but those that have a name of their own here.
     Peers(rustle_peers::Output),
     /// Hear a topic. Neighbours that subscribe to it already are told by `Input::Subscribed`, as are those that come to.
     Subscribe(TopicName),
@@ -262,11 +262,25 @@ pub enum Output {
         /// How.
         error: String,
     },
-    /// A peer broke the rules.
+    /// A peer sent something wrong about a chain; for the log.
     Fault {
         /// The peer.
         peer: PeerId,
         /// What it did.
         fault: String,
+    },
+    /// A fault was weighed; for the log.
+    Judged {
+        /// The peer.
+        peer: PeerId,
+        /// What kind of fault.
+        fault: rustle_peers::Fault,
+        /// What follows.
+        verdict: rustle_peers::Verdict,
+    },
+    /// Records of bans and permissions that cannot be read, and do not hold any more; for the log.
+    RulesDamaged {
+        /// How many.
+        count: usize,
     },
 }

@@ -3,14 +3,16 @@
 //! Decisions that find no room wait in an outbox, and while one is not empty nothing new is taken from peers or callers.
 //! So pressure ends where it came from, and the core cannot deadlock with the tasks around it.
 
+mod words;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use rustle_engine::{Ask, AskError, Engine, Input, Output, Reply};
-use rustle_net::{Admission, Command, Event, ForeignAccess, MessageRef, Net};
+use rustle_net::{Command, Event, ForeignAccess, MessageRef, Net};
 use rustle_store::Batch;
 use rustle_types::{ChainId, Machine as _, Multiaddr, PeerId};
-use rustle_wire::{JoinReply, JoinRequest};
+use rustle_wire::{JoinReply, JoinRequest, PeersList};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +20,7 @@ use crate::clock::Clock;
 use crate::deliveries::Deliveries;
 use crate::exchange::Told;
 use crate::facts::{Facts, SyncFact};
+use crate::lists::{self, ListFact};
 use crate::storage::{Storage, Written};
 
 /// Asks that may wait for the engine, and again so many that may wait for their answer.
@@ -41,6 +44,7 @@ pub(crate) struct Inbox {
     pub(crate) asks: mpsc::Receiver<Question>,
     pub(crate) knocks: mpsc::Receiver<Knock>,
     pub(crate) synced: mpsc::Receiver<SyncFact>,
+    pub(crate) lists: mpsc::Receiver<ListFact>,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -54,6 +58,10 @@ pub(crate) struct Core {
     pub(crate) facts: Arc<Facts>,
     /// Starts sync streams; beyond its room the chain asks again later.
     pub(crate) pulls: mpsc::Sender<crate::sync::Pull>,
+    /// Asks peers for lists of peers; beyond its room the question counts as not answered.
+    pub(crate) questions: mpsc::Sender<lists::Question>,
+    /// What foreign peers may have.
+    pub(crate) foreign: ForeignAccess,
     /// Tells the exchange who came and went, and who has what.
     pub(crate) exchange: mpsc::Sender<Told>,
     pub(crate) outgoing: Outgoing,
@@ -67,6 +75,7 @@ pub(crate) struct Outgoing {
     told: VecDeque<Told>,
     asks: HashMap<u64, oneshot::Sender<Result<Reply, AskError>>>,
     joins: HashMap<u64, oneshot::Sender<JoinReply>>,
+    lists: HashMap<u64, oneshot::Sender<Option<PeersList>>>,
     messages: HashMap<u64, MessageRef>,
     /// What decisions have led to; empty between two facts from outside.
     facts: VecDeque<Input>,
@@ -110,6 +119,7 @@ impl Core {
                 }
                 Some(knock) = inbox.knocks.recv(), if open => self.on_knock(knock),
                 Some(fact) = inbox.synced.recv(), if open => self.on_sync(fact),
+                Some(fact) = inbox.lists.recv(), if open => self.on_list(fact),
                 Some(event) = inbox.net.recv(), if open => self.on_event(event),
             }
             self.drain();
@@ -141,6 +151,21 @@ impl Core {
         self.handle(Input::Join { request, from, join });
     }
 
+    fn on_list(&mut self, fact: ListFact) {
+        use rustle_peers::Input as In;
+        let input = match fact {
+            ListFact::Asked { peer, asked, reply } => {
+                let request = self.outgoing.number();
+                self.outgoing.lists.insert(request, reply);
+                In::PeersAsked { request, peer, asked }
+            }
+            ListFact::Heard { peer, list } => In::PeersHeard { peer, list },
+            ListFact::Unheard { peer } => In::PeersUnheard { peer },
+            ListFact::Garbage { peer, fault } => In::Fault { peer, fault },
+        };
+        self.handle(Input::Peers(input));
+    }
+
     fn on_sync(&mut self, fact: SyncFact) {
         let _span = tracing::info_span!("chain", chain = %fact.chain()).entered();
         let input = match fact {
@@ -162,8 +187,8 @@ impl Core {
     }
 
     fn on_event(&mut self, event: Event) {
-        let _span = peer_of(&event).map(|peer| tracing::info_span!("peer", %peer).entered());
-        note(&event);
+        let _span = words::peer_of(&event).map(|peer| tracing::info_span!("peer", %peer).entered());
+        words::note(&event);
         let out = &mut self.outgoing;
         match &event {
             Event::Connected { peer, connection, .. } => {
@@ -178,10 +203,6 @@ impl Core {
                     connection: *connection,
                 });
             }
-            Event::ControlUnsupported { connection } => out.commands.push_back(Command::Admit {
-                connection: *connection,
-                admission: Admission::Foreign(ForeignAccess::ALL),
-            }),
             Event::Listening { address } => out.addresses.push(address.clone()),
             Event::ListenFailed { address, .. } => out.addresses.retain(|known| known != address),
             _ => {}
@@ -208,7 +229,7 @@ impl Core {
                 });
             }
             other => {
-                if let Some(input) = translate(other) {
+                if let Some(input) = words::translate(other) {
                     self.handle(input);
                 }
             }
@@ -240,7 +261,7 @@ impl Core {
     fn carry_out(&mut self, output: Output) {
         let out = &mut self.outgoing;
         match output {
-            Output::Peers(output) => out.commands.extend(peer_command(output)),
+            Output::Peers(output) => self.carry_out_for_peers(output),
             Output::Subscribe(topic) => out.commands.push_back(Command::Subscribe { topic }),
             Output::Publish { topic, payload } => {
                 out.commands.push_back(Command::Publish { topic, data: payload });
@@ -282,7 +303,34 @@ impl Core {
             Output::PeerUp(peer) => tracing::info!(%peer, "peer is up"),
             Output::PeerDown(peer) => tracing::info!(%peer, "peer is down"),
             Output::PeerForeign(peer) => tracing::info!(%peer, "foreign peer connected"),
-            Output::Fault { peer, fault } => tracing::warn!(%peer, fault, "peer broke the rules"),
+            Output::Fault { peer, fault } => tracing::debug!(%peer, fault, "a peer sent something wrong"),
+            Output::Judged { peer, fault, verdict } => words::tell_judged(&peer, fault, verdict),
+            Output::RulesDamaged { count } => {
+                tracing::warn!(
+                    count,
+                    "rules that cannot be read do not hold any more; `rustle peer bans` shows those that do"
+                );
+            }
+        }
+    }
+
+    fn carry_out_for_peers(&mut self, output: rustle_peers::Output) {
+        use rustle_peers::Output as Out;
+        let out = &mut self.outgoing;
+        match output {
+            Out::AskPeers { peer, ask } => {
+                if self.questions.try_send(lists::Question { peer, ask }).is_err() {
+                    let unheard = rustle_peers::Input::PeersUnheard { peer };
+                    out.facts.push_back(Input::Peers(unheard));
+                }
+            }
+            Out::AnswerPeers { request, list } => {
+                if let Some(asker) = out.lists.remove(&request) {
+                    // It may have gone away meanwhile.
+                    let _ = asker.send(list);
+                }
+            }
+            other => out.commands.extend(words::peer_command(other, self.foreign)),
         }
     }
 
@@ -323,139 +371,6 @@ fn chain_of(ask: &Ask) -> Option<ChainId> {
     match ask {
         Ask::AdoptChain { chain, .. } | Ask::Append { chain, .. } | Ask::Invite { chain, .. } => Some(*chain),
         Ask::Connect(_) | Ask::Peers | Ask::CreateChain { .. } => None,
-    }
-}
-
-/// What an event means to the engine, where it is more than a note.
-fn translate(event: Event) -> Option<Input> {
-    use rustle_peers::Input as In;
-    Some(Input::Peers(match event {
-        Event::Connected {
-            connection,
-            peer,
-            direction,
-            address,
-            request,
-            ..
-        } => In::Connected {
-            connection,
-            peer,
-            direction,
-            address,
-            request,
-        },
-        Event::Disconnected { connection, .. } => In::Disconnected { connection },
-        Event::DialFailed { request, error, .. } => In::DialFailed {
-            request,
-            error: error.to_string(),
-        },
-        Event::ControlOpened { connection } => In::ControlOpened { connection },
-        Event::Control { connection, message } => In::Control { connection, message },
-        Event::ControlUnsupported { connection } => In::ControlUnsupported { connection },
-        Event::ControlBroken { connection, .. } => In::ControlBroken { connection },
-        Event::Activity { connection, idle } => In::Activity { connection, idle },
-        Event::PeerFound { peer, addresses, .. } | Event::Discovered { peer, addresses, .. } => In::Learned {
-            peer,
-            addresses,
-            wanted: false,
-        },
-        Event::Subscribed { peer, topic } => return Some(Input::Subscribed { peer, topic }),
-        Event::Unsubscribed { peer, topic } => return Some(Input::Unsubscribed { peer, topic }),
-        Event::Listening { .. }
-        | Event::ListenFailed { .. }
-        | Event::Identified { .. }
-        | Event::Providers { .. }
-        | Event::Found { .. }
-        | Event::Message { .. } => return None,
-    }))
-}
-
-/// Writes the log of the network.
-fn note(event: &Event) {
-    match event {
-        Event::Listening { address } => tracing::info!(%address, "listening"),
-        Event::ListenFailed { address, reason } => tracing::warn!(%address, reason, "no longer listening"),
-        Event::Connected {
-            connection,
-            direction,
-            address,
-            ..
-        } => {
-            tracing::debug!(%connection, %direction, %address, "connected");
-        }
-        Event::Disconnected {
-            connection, reason, ..
-        } => tracing::debug!(%connection, reason, "disconnected"),
-        Event::DialFailed { request, error, .. } => tracing::debug!(request, %error, "dial failed"),
-        Event::ControlBroken { connection, error } => {
-            tracing::debug!(%connection, %error, "control stream broken");
-        }
-        Event::Identified { agent, .. } => tracing::trace!(agent, "identified"),
-        Event::Discovered { source, .. } => tracing::debug!(?source, "discovered"),
-        _ => {}
-    }
-}
-
-/// Whom an event is about.
-fn peer_of(event: &Event) -> Option<PeerId> {
-    match event {
-        Event::Connected { peer, .. }
-        | Event::Disconnected { peer, .. }
-        | Event::Identified { peer, .. }
-        | Event::Subscribed { peer, .. }
-        | Event::Unsubscribed { peer, .. }
-        | Event::Message { from: peer, .. }
-        | Event::PeerFound { peer, .. }
-        | Event::Discovered { peer, .. } => Some(*peer),
-        Event::DialFailed { peer, .. } => *peer,
-        Event::Listening { .. }
-        | Event::ListenFailed { .. }
-        | Event::ControlOpened { .. }
-        | Event::Control { .. }
-        | Event::ControlUnsupported { .. }
-        | Event::ControlBroken { .. }
-        | Event::Activity { .. }
-        | Event::Found { .. }
-        | Event::Providers { .. } => None,
-    }
-}
-
-/// What the peer manager decided, in words of the network.
-fn peer_command(output: rustle_peers::Output) -> Option<Command> {
-    use rustle_peers::Output as Out;
-    match output {
-        Out::Dial {
-            request,
-            peer,
-            addresses,
-        } => Some(Command::Dial {
-            request,
-            peer,
-            addresses,
-        }),
-        Out::Send { connection, message } => Some(Command::SendControl { connection, message }),
-        Out::Close {
-            connection,
-            goodbye: None,
-        } => Some(Command::Close { connection }),
-        Out::Close {
-            connection,
-            goodbye: Some(goodbye),
-        } => {
-            let message = rustle_wire::Control::Disconnect(goodbye);
-            Some(Command::CloseAfter { connection, message })
-        }
-        Out::Probe { connection } => Some(Command::Probe { connection }),
-        Out::Admit { connection } => Some(Command::Admit {
-            connection,
-            admission: Admission::Rustle,
-        }),
-        Out::Up { .. }
-        | Out::Down { .. }
-        | Out::Foreign { .. }
-        | Out::Connect { .. }
-        | Out::Persist(_)
-        | Out::Fault { .. } => None,
     }
 }
 

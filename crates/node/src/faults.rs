@@ -85,9 +85,10 @@ fn connect(error: &ConnectError) -> Fault {
         )
         .with("theirs", theirs.to_string())
         .with("ours", ours.to_string()),
-        ConnectError::SelfConnection { .. } => {
-            Fault::new(FaultKind::FailedPrecondition, reason::BAD_ARGUMENT, message)
-        }
+        ConnectError::SelfConnection { .. }
+        | ConnectError::Banned(_)
+        | ConnectError::Foreign
+        | ConnectError::NoPlace => Fault::new(FaultKind::FailedPrecondition, reason::BAD_ARGUMENT, message),
         ConnectError::Timeout => Fault::new(FaultKind::DeadlineExceeded, reason::TIMEOUT, message),
         ConnectError::Busy => Fault::new(FaultKind::ResourceExhausted, reason::INTERNAL, message),
     }

@@ -29,6 +29,7 @@ mod framed;
 mod guests;
 mod identity;
 mod join;
+mod lists;
 mod node;
 mod shared;
 mod storage;

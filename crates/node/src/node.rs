@@ -7,10 +7,11 @@ use std::time::Duration;
 use rustle_admin::{BindError, Server, ServerConfig, TcpDoor, location};
 use rustle_chain::Signer;
 use rustle_engine::Engine;
-use rustle_net::{Acceptor, DhtMode, Inbound, Scope};
+use rustle_net::{Acceptor, DhtMode, ForeignAccess, Inbound, Scope};
 use rustle_store::{Store, StoreError};
 use rustle_store_rocksdb::RocksStore;
-use rustle_types::{Multiaddr, PeerId};
+use rustle_types::{Multiaddr, PeerId, Reach};
+use rustle_wire::Services;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -19,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::backend::Service;
 use crate::clock::Clock;
-use crate::config::{Admin, Config};
+use crate::config::{Admin, Config, Foreign};
 use crate::core_loop::{ASKS_MAX, Core, Inbox, JOINS_MAX, Outgoing, SYNC_FACTS_MAX, WRITTEN_MAX};
 use crate::exchange::{self, TOLD_MAX};
 use crate::facts::Facts;
@@ -27,7 +28,7 @@ use crate::identity::{DataDir, DataDirError};
 use crate::shared::Shared;
 use crate::storage::{self, Storage};
 use crate::sync::{self, PULLS_QUEUED_MAX};
-use crate::{deliveries, files, join};
+use crate::{deliveries, files, join, lists};
 
 /// Inbound streams of one protocol that wait for their task.
 const STREAMS_QUEUED_MAX: usize = 32;
@@ -93,6 +94,7 @@ pub struct Node {
 struct Streams {
     join: mpsc::Receiver<Inbound>,
     sync: mpsc::Receiver<Inbound>,
+    lists: mpsc::Receiver<Inbound>,
     bitswap: mpsc::Receiver<Inbound>,
 }
 
@@ -114,6 +116,7 @@ impl Node {
         let peer_id = identity.peer_id();
         let peers = peer_settings(&config, peer_id);
         let agent = peers.user_agent.clone();
+        let foreign = foreign_access(&config);
         let (acceptors, streams) = acceptors(&config);
         let store: Arc<dyn Store> = Arc::clone(&rocks) as Arc<dyn Store>;
         let engine = Engine::open(
@@ -140,7 +143,7 @@ impl Node {
         let (written_tx, written) = mpsc::channel(WRITTEN_MAX);
         let (storage, storage_thread) = storage::spawn(Arc::clone(&store), written_tx)?;
         let (shared, inbox, told) = wire_up(&config, clock, store, storage, net.clone(), written, events);
-        let core_task = run_tasks(engine, &shared, inbox, told, streams);
+        let core_task = run_tasks(engine, &shared, inbox, told, streams, foreign);
         let service = Arc::new(Service {
             shared: shared.clone(),
             rocks: Arc::clone(&rocks),
@@ -228,8 +231,10 @@ fn run_tasks(
     inbox: Inbox,
     told: mpsc::Receiver<exchange::Told>,
     streams: Streams,
+    foreign: ForeignAccess,
 ) -> JoinHandle<()> {
     let (pulls, pulls_queued) = mpsc::channel(PULLS_QUEUED_MAX);
+    let (questions, questions_queued) = mpsc::channel(lists::QUESTIONS_MAX);
     let core = Core {
         engine,
         clock: shared.clock,
@@ -238,12 +243,16 @@ fn run_tasks(
         deliveries: Arc::clone(&shared.deliveries),
         facts: Arc::clone(&shared.facts),
         pulls,
+        questions,
+        foreign,
         exchange: shared.exchange.told.clone(),
         outgoing: Outgoing::default(),
     };
     shared.spawn(join::serve(shared.clone(), streams.join));
     shared.spawn(sync::serve(shared.clone(), streams.sync));
     shared.spawn(sync::pull(shared.clone(), pulls_queued));
+    shared.spawn(lists::serve(shared.clone(), streams.lists));
+    shared.spawn(lists::ask(shared.clone(), questions_queued));
     shared.spawn(files::provide_pinned(shared.clone()));
     shared.spawn(exchange::run(shared.clone(), told, streams.bitswap));
     tokio::spawn(core.run(inbox))
@@ -264,13 +273,63 @@ fn doors(config: &Config) -> ServerConfig {
 }
 
 fn peer_settings(config: &Config, local: PeerId) -> rustle_peers::Config {
+    let whole = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let (peers, foreign) = (&config.peers, foreign_access(config));
+    let mut services = Services::default();
+    let mut offer = |service, is_offered: bool| {
+        if is_offered {
+            services = services.and(service);
+        }
+    };
+    offer(Services::INBOUND, !config.listen.is_empty());
+    offer(Services::CONTENT, true);
+    offer(Services::RELAY, config.nat.relay_server);
+    offer(Services::RENDEZVOUS, config.discovery.rendezvous_server);
     rustle_peers::Config {
         network: config.network.clone(),
+        services,
         bootstrap: config.bootstrap.clone(),
-        peers_low: config.peers.lower as usize,
-        ping_idle: config.peers.ping_idle,
-        ping_timeout: config.peers.ping_timeout,
+        statics: config.discovery.static_peers.clone(),
+        light: config.light,
+        targets: rustle_peers::Targets {
+            lower: whole(peers.lower),
+            target: whole(peers.target),
+            upper: whole(peers.upper),
+            outbound: whole(peers.outbound),
+        },
+        greeting_inbound: whole(peers.pending),
+        foreign: rustle_peers::Foreign {
+            places: whole(peers.foreign),
+            content: foreign.content,
+            dht: foreign.dht,
+            topics: foreign.topics,
+        },
+        reaches: reaches(config),
+        ping_idle: peers.ping_idle,
+        ping_timeout: peers.ping_timeout,
         ..rustle_peers::Config::new(local)
+    }
+}
+
+/// The networks whose addresses can be dialled: Tor through a proxy only, and Yggdrasil as any other IPv6 address.
+fn reaches(config: &Config) -> Vec<Reach> {
+    let mut reaches = vec![Reach::Local, Reach::Clear, Reach::Yggdrasil];
+    if config.nat.proxy.is_some() {
+        reaches.push(Reach::Tor);
+    }
+    reaches
+}
+
+const fn foreign_access(config: &Config) -> ForeignAccess {
+    let (content, rest) = match config.foreign {
+        Foreign::Allow => (true, true),
+        Foreign::Content => (true, false),
+        Foreign::Deny => (false, false),
+    };
+    ForeignAccess {
+        content,
+        dht: rest,
+        topics: rest,
     }
 }
 
@@ -287,6 +346,7 @@ fn random_seed() -> Result<[u8; 32], StartError> {
 fn acceptors(config: &Config) -> (Vec<Acceptor>, Streams) {
     let (join, join_streams) = mpsc::channel(STREAMS_QUEUED_MAX);
     let (sync, sync_streams) = mpsc::channel(STREAMS_QUEUED_MAX);
+    let (lists, list_streams) = mpsc::channel(STREAMS_QUEUED_MAX);
     let (bitswap, bitswap_streams) = mpsc::channel(STREAMS_QUEUED_MAX);
     let own = |name, version, streams| Acceptor {
         protocol: config.network.protocol(name, version),
@@ -296,6 +356,7 @@ fn acceptors(config: &Config) -> (Vec<Acceptor>, Streams) {
     let mut acceptors = vec![
         own(join::PROTOCOL, join::VERSION, join),
         own(sync::PROTOCOL, sync::VERSION, sync),
+        own(lists::PROTOCOL, lists::VERSION, lists),
     ];
     acceptors.extend(rustle_bitswap::message::PROTOCOLS.iter().map(|name| Acceptor {
         protocol: (*name).to_owned(),
@@ -307,6 +368,7 @@ fn acceptors(config: &Config) -> (Vec<Acceptor>, Streams) {
         Streams {
             join: join_streams,
             sync: sync_streams,
+            lists: list_streams,
             bitswap: bitswap_streams,
         },
     )
@@ -325,6 +387,7 @@ fn wire_up(
     let (asks, asks_queued) = mpsc::channel(ASKS_MAX);
     let (knocks, knocks_queued) = mpsc::channel(JOINS_MAX);
     let (synced, synced_queued) = mpsc::channel(SYNC_FACTS_MAX);
+    let (lists, lists_queued) = mpsc::channel(lists::FACTS_MAX);
     let (told, told_queued) = mpsc::channel(TOLD_MAX);
     let shutdown = CancellationToken::new();
     let shared = Shared {
@@ -336,6 +399,7 @@ fn wire_up(
         asks,
         knocks,
         synced,
+        lists,
         exchange: exchange::Exchange {
             told,
             sessions: Default::default(),
@@ -351,6 +415,7 @@ fn wire_up(
         asks: asks_queued,
         knocks: knocks_queued,
         synced: synced_queued,
+        lists: lists_queued,
         shutdown,
     };
     (shared, inbox, told_queued)

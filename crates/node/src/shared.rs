@@ -17,6 +17,7 @@ use crate::deliveries::Deliveries;
 use crate::exchange::Exchange;
 use crate::facts::{Facts, SyncFact};
 use crate::faults;
+use crate::lists::ListFact;
 use crate::storage::Storage;
 
 /// Handles to all parts of a node. Cheap to clone.
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) asks: mpsc::Sender<Question>,
     pub(crate) knocks: mpsc::Sender<Knock>,
     pub(crate) synced: mpsc::Sender<SyncFact>,
+    pub(crate) lists: mpsc::Sender<ListFact>,
     pub(crate) exchange: Exchange,
     pub(crate) deliveries: Arc<Deliveries>,
     pub(crate) facts: Arc<Facts>,

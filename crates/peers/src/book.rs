@@ -147,6 +147,11 @@ impl Book {
         self.entries.contains_key(peer)
     }
 
+    /// Whether the node needs a peer.
+    pub fn is_needed(&self, peer: &PeerId) -> bool {
+        self.entries.get(peer).is_some_and(Entry::is_needed)
+    }
+
     /// The addresses of a peer, those first that are worth a dial first. None where the peer is not known.
     pub fn addresses(&self, peer: &PeerId) -> Vec<Multiaddr> {
         let entry = self.entries.get(peer);

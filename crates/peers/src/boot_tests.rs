@@ -6,6 +6,7 @@ use rustle_types::Direction;
 
 use super::tests::{ALICE, BOB, address, at, config, id};
 use super::*;
+use crate::DialFailure;
 
 /// Alice (0) and Bob (1), each listening at the port 4000 + index.
 struct World {
@@ -104,13 +105,21 @@ impl World {
     fn dial(&mut self, node: usize, request: u64) {
         if !self.reachable {
             let error = "refused".to_owned();
-            return self.tell(node, Input::DialFailed { request, error });
+            return self.tell(
+                node,
+                Input::DialFailed {
+                    request,
+                    why: DialFailure::Unreachable,
+                    error,
+                },
+            );
         }
         let connection = ConnectionId(self.next);
         self.next += 1;
         self.connections.insert(connection, node);
         for (end, direction) in [(node, Direction::Outbound), (1 - node, Direction::Inbound)] {
             let connected = Input::Connected {
+                age: Duration::ZERO,
                 connection,
                 peer: id(if end == 0 { BOB } else { ALICE }),
                 direction,
@@ -219,6 +228,7 @@ fn a_boot_address_that_is_this_node_itself_is_left_alone() {
     };
     let connection = ConnectionId(1);
     let connected = Input::Connected {
+        age: Duration::ZERO,
         connection,
         peer: id(ALICE),
         direction: Direction::Outbound,

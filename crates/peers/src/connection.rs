@@ -1,14 +1,20 @@
 //! One connection: greeted in time, pinged when silent, closed when it does not answer.
 //!
 //! The ping follows the source document to the letter: a request goes out only when nothing went over the connection, in
-//! either direction, for a minute; the answer must carry its 64-bit nonce. A wrong nonce proves nothing.
+//! either direction, for a minute; the answer must carry its 64-bit nonce. A wrong nonce proves nothing. The peer's own
+//! requests are answered, but not without end.
 
 use std::time::Duration;
 
 use rustle_types::{Direction, Multiaddr, PeerId, Uptime};
 use rustle_wire::Hello;
 
-use crate::{Class, Config};
+use crate::{Class, Config, Why};
+
+/// Requests that a peer may send at once; one more every [`PING_REFILL`].
+const PINGS_BURST: u32 = 5;
+/// A peer that keeps to the document asks once a minute, and three times in half a minute where it hears nothing.
+const PING_REFILL: Duration = Duration::from_secs(10);
 
 /// How far a connection has come.
 #[derive(Debug)]
@@ -47,15 +53,37 @@ pub(crate) struct Connection {
     pub(crate) peer: PeerId,
     pub(crate) direction: Direction,
     pub(crate) address: Multiaddr,
+    /// Why it was made.
+    pub(crate) why: Why,
+    /// Who waits for it.
     pub(crate) request: Option<u64>,
+    /// Changed by [`crate::links::Links::set_phase`] only.
     pub(crate) phase: Phase,
+    /// When its socket was accepted, or its dial began.
     pub(crate) since: Uptime,
+    /// The last measured round trip.
     pub(crate) round_trip: Option<Duration>,
+    /// The shortest measured round trip.
+    pub(crate) round_trip_min: Option<Duration>,
+    /// The mean of the measured round trips.
+    pub(crate) round_trip_mean: Option<Duration>,
+    /// When it last brought a block or file content that we wanted, and a message of a topic.
+    pub(crate) useful: Useful,
+    round_trips: u32,
     /// When something went over the connection, as far as we know.
-    active: Uptime,
+    pub(crate) active: Uptime,
     /// Whether the network has been asked, and has not answered yet.
     probing: bool,
     ping: Option<Ping>,
+    /// Requests of the peer that may still be answered, at the time when that was counted.
+    pings_left: (u32, Uptime),
+}
+
+/// When a connection was of use.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Useful {
+    pub(crate) content: Option<Uptime>,
+    pub(crate) gossip: Option<Uptime>,
 }
 
 #[derive(Debug)]
@@ -68,13 +96,7 @@ struct Ping {
 // === impl Connection ===
 
 impl Connection {
-    pub(crate) fn new(
-        now: Uptime,
-        peer: PeerId,
-        direction: Direction,
-        address: Multiaddr,
-        request: Option<u64>,
-    ) -> Self {
+    pub(crate) fn new(now: Uptime, peer: PeerId, direction: Direction, address: Multiaddr) -> Self {
         let phase = match direction {
             Direction::Outbound => Phase::Opening,
             Direction::Inbound => Phase::AwaitHello,
@@ -83,13 +105,22 @@ impl Connection {
             peer,
             direction,
             address,
-            request,
+            why: match direction {
+                Direction::Inbound => Why::Inbound,
+                Direction::Outbound => Why::Other,
+            },
+            request: None,
             phase,
             since: now,
             round_trip: None,
+            round_trip_min: None,
+            round_trip_mean: None,
+            round_trips: 0,
+            useful: Useful::default(),
             active: now,
             probing: false,
             ping: None,
+            pings_left: (PINGS_BURST, now),
         }
     }
 
@@ -115,11 +146,37 @@ impl Connection {
     pub(crate) fn on_pong(&mut self, now: Uptime, nonce: u64) -> bool {
         match self.ping.take_if(|ping| ping.nonce == nonce) {
             Some(ping) => {
-                self.round_trip = Some(now - ping.sent);
+                let measured = now - ping.sent;
+                self.round_trip = Some(measured);
+                self.round_trips = self.round_trips.saturating_add(1);
+                let mean = self.round_trip_mean.unwrap_or_default();
+                // Each measurement moves the mean by its share: no sum that could overflow in a year.
+                let share = |time: Duration| time / self.round_trips;
+                self.round_trip_mean = Some(mean - share(mean) + share(measured));
+                self.round_trip_min = Some(self.round_trip_min.map_or(measured, |min| min.min(measured)));
                 true
             }
             None => false,
         }
+    }
+
+    /// Takes a request of the peer; whether it may be answered.
+    pub(crate) fn on_ping_heard(&mut self, now: Uptime) -> bool {
+        let (left, counted) = self.pings_left;
+        let periods = u32::try_from((now - counted).as_secs() / PING_REFILL.as_secs()).unwrap_or(u32::MAX);
+        let counted = if periods == 0 {
+            counted
+        } else {
+            counted + PING_REFILL.saturating_mul(periods)
+        };
+        let left = left.saturating_add(periods).min(PINGS_BURST);
+        self.pings_left = (left.saturating_sub(1), counted);
+        0 < left
+    }
+
+    /// Whether a ping waits for its answer.
+    pub(crate) const fn is_pinged(&self) -> bool {
+        self.ping.is_some()
     }
 
     /// Records a ping that is being sent.
@@ -157,6 +214,22 @@ impl Connection {
             (Phase::Ready(_), None) if self.probing => None,
             (Phase::Ready(_), None) => Some(self.active + config.ping_idle),
             (Phase::Foreign | Phase::Closing, _) => None,
+        }
+    }
+
+    pub(crate) const fn is_outbound(&self) -> bool {
+        matches!(self.direction, Direction::Outbound)
+    }
+
+    pub(crate) fn is_relayed(&self) -> bool {
+        rustle_types::address::is_relayed(&self.address)
+    }
+
+    /// What the peer said in the handshake.
+    pub(crate) fn hello(&self) -> Option<&Hello> {
+        match &self.phase {
+            Phase::Ready(hello) => Some(hello),
+            _ => None,
         }
     }
 

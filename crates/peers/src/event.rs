@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use rustle_store::Batch;
 use rustle_types::{ConnectionId, Direction, Multiaddr, NetworkName, PeerId};
-use rustle_wire::{Control, Disconnect, DisconnectReason, Hello, Versions};
+use rustle_wire::{Control, Disconnect, DisconnectReason, Hello, PeersList, PeersRequest, Versions};
+
+use crate::book::SourceKind;
+use crate::{Banned, Class, Fault, Rules, Verdict};
 
 /// Facts.
 #[derive(Debug, Clone)]
@@ -21,6 +24,8 @@ pub enum Input {
         address: Multiaddr,
         /// The `Output::Dial` that led to it.
         request: Option<u64>,
+        /// For so long its socket has been accepted, or its dial been under way.
+        age: Duration,
     },
     /// The control stream of a connection that we dialled is open.
     ControlOpened {
@@ -43,6 +48,8 @@ pub enum Input {
     ControlBroken {
         /// The connection.
         connection: ConnectionId,
+        /// Whether the peer sent what is no message.
+        is_garbage: bool,
     },
     /// The answer to `Output::Probe`.
     Activity {
@@ -60,6 +67,8 @@ pub enum Input {
     DialFailed {
         /// The `Output::Dial`.
         request: u64,
+        /// What kind of failure.
+        why: DialFailure,
         /// What the network said.
         error: String,
     },
@@ -76,14 +85,100 @@ pub enum Input {
         peer: PeerId,
         /// Its addresses.
         addresses: Vec<Multiaddr>,
-        /// Whether the node needs it (a member of one of its chains): it is dialled until it is reached.
-        wanted: bool,
+        /// By which way that was learned. A peer named by an invitation is needed: it is dialled until it is reached.
+        source: SourceKind,
     },
     /// Addresses at which this node can be dialled.
     Listening {
         /// All of them.
         addresses: Vec<Multiaddr>,
     },
+    /// Whether this node can be dialled from outside; `None` where that is not known.
+    Reachability {
+        /// Whether it can.
+        reachable: Option<bool>,
+    },
+    /// A relay keeps a place for this node.
+    Reserved {
+        /// The relay.
+        relay: PeerId,
+    },
+    /// A relay keeps no place for this node, or not any more.
+    ReservationLost {
+        /// The relay.
+        relay: PeerId,
+    },
+    /// A peer asks for a list of peers; answered with `Output::AnswerPeers`.
+    PeersAsked {
+        /// A number of the caller's choice.
+        request: u64,
+        /// Who asks.
+        peer: PeerId,
+        /// What it sent.
+        asked: PeersRequest,
+    },
+    /// A peer's answer to `Output::AskPeers`.
+    PeersHeard {
+        /// Who answered.
+        peer: PeerId,
+        /// What it sent.
+        list: PeersList,
+    },
+    /// No answer came to `Output::AskPeers`.
+    PeersUnheard {
+        /// Who was asked.
+        peer: PeerId,
+    },
+    /// A peer broke the rules of some part of the node.
+    Fault {
+        /// Who.
+        peer: PeerId,
+        /// What it did.
+        fault: Fault,
+    },
+    /// A peer was of use.
+    Useful {
+        /// Who.
+        peer: PeerId,
+        /// What it brought.
+        what: Use,
+    },
+}
+
+/// What kind of failure ended a dial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DialFailure {
+    /// Nobody answered.
+    Unreachable,
+    /// Somebody else lives there.
+    WrongPeer,
+    /// This node itself lives there.
+    Myself,
+    /// The address cannot be dialled from here.
+    Unsupported,
+}
+
+// === impl DialFailure ===
+
+impl DialFailure {
+    /// The name in lists and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::WrongPeer => "wrong_peer",
+            Self::Myself => "self",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
+/// What a peer was of use for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Use {
+    /// It brought blocks.
+    Content,
+    /// It was the first to bring a message of a topic.
+    Gossip,
 }
 
 /// Decisions.
@@ -117,10 +212,12 @@ pub enum Output {
         /// What to say before.
         goodbye: Option<Disconnect>,
     },
-    /// The handshake is complete: serve our own protocols on this connection.
+    /// It is known who is there: serve on this connection what such a peer may have.
     Admit {
         /// The connection.
         connection: ConnectionId,
+        /// What kind of peer.
+        class: Class,
     },
     /// A peer has its first handshaken connection.
     Up {
@@ -148,12 +245,42 @@ pub enum Output {
     },
     /// Keep these records; they need not be synced.
     Persist(Batch),
-    /// A peer broke the protocol; the connection is closed.
+    /// A peer broke the rules; for the log.
     Fault {
         /// The peer.
         peer: PeerId,
         /// What it did.
-        fault: &'static str,
+        fault: Fault,
+        /// What follows.
+        verdict: Verdict,
+    },
+    /// Ask a peer for a list of peers; answer with `Input::PeersHeard` or `Input::PeersUnheard`.
+    AskPeers {
+        /// Whom.
+        peer: PeerId,
+        /// What to send.
+        ask: PeersRequest,
+    },
+    /// The answer to `Input::PeersAsked`.
+    AnswerPeers {
+        /// The number of the request.
+        request: u64,
+        /// What to send; with none, the stream is to be reset.
+        list: Option<PeersList>,
+    },
+    /// Whom to let in has changed.
+    Rules(Rules),
+    /// Ask a relay for a place; answer with `Input::Reserved` or `Input::ReservationLost`.
+    Reserve {
+        /// The relay.
+        relay: PeerId,
+        /// Where it is connected.
+        address: Multiaddr,
+    },
+    /// Give up the place at a relay.
+    Unreserve {
+        /// The relay.
+        relay: PeerId,
     },
 }
 
@@ -195,6 +322,15 @@ pub enum ConnectError {
     /// The node there closed the connection.
     #[error("the node there closed the connection: {0}")]
     Refused(DisconnectReason),
+    /// This node does not let the peer in.
+    #[error("the node there is {0}; `rustle peer unban` lifts that")]
+    Banned(Banned),
+    /// The peer does not speak our protocol, and there is no place for such peers.
+    #[error("the node there does not speak Rustle's handshake, and this node takes no further foreign peers")]
+    Foreign,
+    /// All places are taken.
+    #[error("this node has as many peers as it takes; raise --peers.upper, or disconnect one")]
+    NoPlace,
     /// The handshake was not completed in time.
     #[error("the node there did not complete the handshake in time")]
     Timeout,

@@ -12,7 +12,7 @@
 //! let mut manager = Manager::new(Config::new("12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu".parse().unwrap()), 7);
 //! let connection = ConnectionId(1);
 //! let address = "/ip4/127.0.0.1/tcp/4001".parse().unwrap();
-//! manager.handle(Now::default(), Input::Connected { connection, peer: remote, direction: Direction::Outbound, address, request: None });
+//! manager.handle(Now::default(), Input::Connected { connection, peer: remote, direction: Direction::Outbound, address, request: None, age: Default::default() });
 //! manager.handle(Now::default(), Input::ControlOpened { connection });
 //!
 //! // The dialer speaks first.
@@ -26,18 +26,22 @@ mod connection;
 mod counters;
 pub mod directory;
 mod event;
+mod eviction;
+mod exchange;
 mod gate;
+mod links;
 mod manager;
 mod rules;
 mod score;
 mod view;
 
 pub use book::Book;
-pub use config::Config;
+pub use config::{Config, Foreign, Targets};
 pub use counters::{Counters, ROUND_TRIP_BOUNDS_MS, RoundTrips, Tally};
-pub use event::{ConnectError, Input, Output};
+pub use event::{ConnectError, DialFailure, Input, Output, Use};
 pub use gate::{Gate, GateCounts, GateLimits, Refusal};
-pub use manager::{CONNECTS_MAX, FOREIGN_MAX, Manager};
+pub use links::Counts;
+pub use manager::{CONNECTS_MAX, GREETING_INBOUND_MAX, Manager};
 pub use rules::{
     Banned, Origin, Prefix, REASON_BYTES_MAX, RULES_MAX, Reason, Rule, RuleKind, RuleRecordError, Rules,
     RulesError, Target, TargetError,
@@ -46,4 +50,4 @@ pub use score::{
     BAN_SCORE, DISCONNECT_SCORE, Fault, SCORES_MAX, SUBSYSTEM_SCORE_MIN, ScoreView, Scores, Subsystem,
     Verdict,
 };
-pub use view::{AddressView, Class, ConnectionInfo, FaultView, Kind, PeerInfo, PeerView, Totals, Why};
+pub use view::{Class, ConnectionInfo, FaultView, Kind, PeerInfo, PeerView, Totals, Why};

@@ -1,29 +1,35 @@
 //! The peer manager: one machine for all connections of a node.
 
+mod conduct;
 mod dialling;
+mod exchange;
 mod greeting;
+mod people;
+mod places;
+mod relays;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use rustle_types::{ConnectionId, Direction, Machine, Multiaddr, Now, Outbox, PeerId, Uptime};
+use rustle_types::{ConnectionId, Machine, Multiaddr, Now, Outbox, PeerId, Uptime};
 use rustle_wire::{Control, Disconnect, DisconnectReason, Hello, Versions};
 
 use crate::book::{Book, Need, Source, SourceKind};
 use crate::connection::{Connection, Due, Phase};
-use crate::{Config, ConnectError, Input, Output, PeerView};
+use crate::counters::Counters;
+use crate::exchange::{Answers, Hearings};
+use crate::links::Links;
+use crate::{Config, ConnectError, Fault, Input, Output, Rule, Rules, Scores, Use, Why};
+use dialling::{Boot, Dial, Wanted};
+use relays::Relays;
 
-/// Requests for a connection that may wait at once.
-pub const CONNECTS_MAX: usize = 64;
-/// Connections to peers that do not speak our protocol, leaving aside those that the operator asked for. One more is
-/// closed, so that strangers never take the place of peers.
-pub const FOREIGN_MAX: usize = 32;
-/// How long the answer to such a request may take; dial and handshake have deadlines of their own below it.
+pub use dialling::CONNECTS_MAX;
+pub use places::GREETING_INBOUND_MAX;
+
+/// How long the answer to a request for a connection may take; dial and handshake have deadlines of their own below it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(25);
-/// Longest back-off of a boot address.
-const BOOT_BACK_OFF_MAX: Duration = Duration::from_secs(60);
 
 /// Decides about all peers of a node.
 #[derive(Debug)]
@@ -32,7 +38,9 @@ pub struct Manager {
     rng: StdRng,
     /// Recognises connections to ourselves.
     nonce: u64,
-    connections: BTreeMap<ConnectionId, Connection>,
+    /// Orders groups where some of them are protected, in a way that no peer can foresee.
+    secret: u64,
+    links: Links,
     /// When each connection wants attention; entries that came too early are put back.
     timers: BTreeSet<(Uptime, ConnectionId)>,
     dials: BTreeMap<u64, Dial>,
@@ -40,60 +48,66 @@ pub struct Manager {
     connects: BTreeMap<u64, Wanted>,
     boot: Vec<Boot>,
     book: Book,
+    rules: Rules,
+    scores: Scores,
+    answers: Answers,
+    hearings: Hearings,
+    relays: Relays,
+    counters: Counters,
     listening: Vec<Multiaddr>,
     /// When the next peer or boot address may be dialled again.
     wake: Option<Uptime>,
+    chores: Chores,
     outbox: Outbox<Output>,
 }
 
-/// Why a dial was started.
-#[derive(Debug)]
-enum Dial {
-    Connect(u64),
-    Boot(usize),
-    Known(PeerId),
+/// When what is done from time to time is due.
+#[derive(Debug, Clone, Copy)]
+struct Chores {
+    /// Dropping what is above the target.
+    trim: Uptime,
+    /// One dial more towards the target.
+    grow: Uptime,
+    /// The test of an address.
+    feeler: Uptime,
 }
 
-#[derive(Debug)]
-struct Wanted {
-    address: Multiaddr,
-    deadline: Uptime,
-}
+// === impl Chores ===
 
-/// A boot address: dialled whenever the peer that lives there is not connected, whichever of the two dialled.
-#[derive(Debug)]
-struct Boot {
-    address: Multiaddr,
-    /// Who lives there: what the address says, else who answered there last.
-    peer: Option<PeerId>,
-    failures: u32,
-    ready: Uptime,
-    /// Dialling, or connected through this connection.
-    busy: bool,
-    connection: Option<ConnectionId>,
+impl Chores {
+    fn next(&self) -> Uptime {
+        self.trim.min(self.grow).min(self.feeler)
+    }
 }
 
 // === impl Manager ===
 
 impl Manager {
-    /// A manager that knows nobody; `seed` gives its nonces and jitter and must not be known to peers.
+    /// A manager that knows nobody; `seed` gives its nonces, jitter and secrets and must not be known to peers.
     pub fn new(config: Config, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let boot = config.bootstrap.iter().map(|address| Boot {
-            address: address.clone(),
-            peer: peer_in(address),
-            failures: 0,
-            ready: Uptime::ZERO,
-            busy: false,
-            connection: None,
-        });
+        let boot = config.bootstrap.iter().map(|address| Boot::new(address, false));
+        let statics = config.statics.iter().map(|address| Boot::new(address, true));
+        let boot = boot.chain(statics).collect();
         Self {
             nonce: rng.random(),
-            boot: boot.collect(),
+            secret: rng.random(),
+            boot,
             book: Book::new(config.local, &mut rng),
+            chores: Chores {
+                trim: Uptime::ZERO,
+                grow: Uptime::ZERO,
+                feeler: Uptime::ZERO + config.feeler_every,
+            },
+            scores: Scores::default(),
+            answers: Answers::default(),
+            hearings: Hearings::default(),
+            rules: Rules::default(),
+            relays: Relays::default(),
+            counters: Counters::default(),
             rng,
             config,
-            connections: BTreeMap::new(),
+            links: Links::default(),
             timers: BTreeSet::new(),
             dials: BTreeMap::new(),
             next_dial: 1,
@@ -104,90 +118,67 @@ impl Manager {
         }
     }
 
-    /// Takes the records of the address book of an earlier run.
-    pub fn restore<K: AsRef<[u8]>, V: AsRef<[u8]>>(&mut self, records: impl IntoIterator<Item = (K, V)>) {
+    /// Takes the records of `Table::Peers` of an earlier run. A damaged one costs an address, not the start.
+    pub fn restore_book<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        records: impl IntoIterator<Item = (K, V)>,
+    ) {
         self.book.restore(records);
     }
 
-    /// Adds a member of one of our chains, known from before a restart. It is dialled with the first deadline.
-    pub fn restore_member(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+    /// Takes the records of `Table::Rules`, and tells the rules. Gives how many could not be read.
+    pub fn restore_rules<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        records: impl IntoIterator<Item = (K, V)>,
+    ) -> usize {
+        let mut damaged = 0;
+        let read = records.into_iter().filter_map(|(key, value)| {
+            let rule = Rule::from_record(key.as_ref(), value.as_ref()).ok();
+            damaged += usize::from(rule.is_none());
+            rule
+        });
+        self.rules = Rules::restore(read);
+        self.outbox.push(Output::Rules(self.rules.clone()));
+        damaged
+    }
+
+    /// A member of a chain, from before a restart: needed, and not news.
+    pub fn restore_needed(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
         let source = Source::of_kind(SourceKind::Invitation);
         self.book
             .need(Now::default(), peer, addresses, source, Need::Member);
     }
 
-    /// Whom the node knows.
-    pub const fn book(&self) -> &Book {
-        &self.book
-    }
-
-    /// Every connection, as people are shown it.
-    pub fn views(&self) -> impl Iterator<Item = PeerView> {
-        self.connections.iter().map(|(id, connection)| PeerView {
-            connection: *id,
-            peer: connection.peer,
-            direction: connection.direction,
-            address: connection.address.clone(),
-            class: connection.class(),
-            since: connection.since,
-            hello: match &connection.phase {
-                Phase::Ready(hello) => Some((**hello).clone()),
-                _ => None,
-            },
-            round_trip: connection.round_trip,
-        })
-    }
-
     /// Whether a peer has a handshaken connection.
     pub fn is_up(&self, peer: &PeerId) -> bool {
-        self.ready_connections(peer).next().is_some()
+        self.links.is_up(peer)
     }
 
     /// Who is at the other end of a connection.
     pub fn peer(&self, connection: ConnectionId) -> Option<PeerId> {
-        self.connections
-            .get(&connection)
-            .map(|connection| connection.peer)
+        self.links.get(connection).map(|connection| connection.peer)
     }
 
     /// Whether a peer has a connection, handshaken or not.
     pub fn is_connected(&self, peer: &PeerId) -> bool {
-        self.connections
-            .values()
-            .any(|connection| connection.peer == *peer)
+        self.links.is_connected(peer)
     }
 
-    /// How many peers have a handshaken connection.
-    pub fn peers_up(&self) -> usize {
-        let ready = self
-            .connections
-            .values()
-            .filter(|connection| connection.is_ready());
-        ready
-            .map(|connection| connection.peer)
-            .collect::<BTreeSet<_>>()
-            .len()
-    }
-
-    /// Where a peer was reached or may be found.
+    /// Where a peer was reached or may be found, what is dialled first in front.
     pub fn addresses(&self, peer: &PeerId) -> Vec<Multiaddr> {
         self.book.addresses(peer)
     }
 
-    fn ready_connections(&self, peer: &PeerId) -> impl Iterator<Item = ConnectionId> {
-        let peer = *peer;
-        let ready = self
-            .connections
-            .iter()
-            .filter(move |(_, one)| one.peer == peer && one.is_ready());
-        ready.map(|(id, _)| *id)
+    /// How many peers have a handshaken connection.
+    pub fn peers_up(&self) -> usize {
+        self.links.counts().up()
     }
 
     fn hello(&self, now: Now, observed: &Multiaddr) -> Hello {
         Hello {
             versions: Versions::ours(),
             network: self.config.network.clone(),
-            services: self.config.services,
+            services: self.services(),
             user_agent: self.config.user_agent.clone(),
             software_version: self.config.software_version.clone(),
             time: now.wall,
@@ -199,38 +190,58 @@ impl Manager {
 
     // --- connections
 
-    fn on_connected(&mut self, now: Now, id: ConnectionId, connection: Connection, dial: Option<u64>) {
+    fn on_connected(&mut self, now: Now, id: ConnectionId, mut connection: Connection, dial: Option<u64>) {
         let peer = connection.peer;
-        let mut connection = connection;
         match dial.and_then(|dial| self.dials.remove(&dial)) {
-            Some(Dial::Connect(request)) => connection.request = Some(request),
+            Some(Dial::Connect(request)) => {
+                connection.why = Why::Asked;
+                connection.request = Some(request);
+            }
             Some(Dial::Boot(index)) => {
                 if let Some(boot) = self.boot.get_mut(index) {
+                    connection.why = if boot.is_static { Why::Static } else { Why::Boot };
                     boot.connection = Some(id);
                     boot.peer = Some(peer);
                 }
             }
-            Some(Dial::Known(other)) if other != peer => {
-                self.book
-                    .on_wrong_peer(now, &other, &connection.address, &mut self.rng);
+            Some(Dial::Known { peer: expected, why }) => {
+                connection.why = why;
+                if expected != peer {
+                    self.book
+                        .on_wrong_peer(now, &expected, &connection.address, &mut self.rng);
+                }
             }
-            Some(Dial::Known(_)) | None => {}
+            None => {}
         }
+        self.counters.on_connected(connection.direction, connection.why);
         self.book.on_connected(&peer, connection.direction);
-        if peer == self.config.local && connection.direction == Direction::Outbound {
-            self.book.on_self(now.wall, connection.address.clone());
-        }
-        self.connections.insert(id, connection);
+        self.links.insert(id, connection);
         self.arm(id);
         if peer == self.config.local {
-            self.answer_for(id, |address| Err(ConnectError::SelfConnection { address }));
-            self.close(id, Some(Disconnect::because(DisconnectReason::SelfConnection)));
+            self.on_self_connection(now, id);
+        } else if let Err(banned) = self.rules.check_peer(now.wall, &peer) {
+            self.counters.on_refused("banned");
+            self.answer_for(id, |_| Err(ConnectError::Banned(banned)));
+            self.close(id, Some(Disconnect::because(DisconnectReason::Banned)));
+        } else {
+            self.make_room_for_greeting(now.uptime, id);
         }
+    }
+
+    fn on_self_connection(&mut self, now: Now, id: ConnectionId) {
+        if let Some(connection) = self.links.get(id).filter(|one| one.is_outbound()) {
+            self.book.on_self(now.wall, connection.address.clone());
+        }
+        if let Some(boot) = self.boot.iter_mut().find(|boot| boot.connection == Some(id)) {
+            boot.is_own = true;
+        }
+        self.answer_for(id, |address| Err(ConnectError::SelfConnection { address }));
+        self.close(id, Some(Disconnect::because(DisconnectReason::SelfConnection)));
     }
 
     fn on_disconnected(&mut self, now: Now, id: ConnectionId) {
         self.answer_for(id, |_| Err(ConnectError::Refused(DisconnectReason::Unspecified)));
-        let Some(connection) = self.connections.remove(&id) else {
+        let Some(connection) = self.links.remove(id) else {
             return;
         };
         if let Some(deadline) = connection.deadline(&self.config) {
@@ -239,47 +250,61 @@ impl Manager {
         let peer = connection.peer;
         self.on_boot_disconnected(now, id, &connection);
         if connection.is_ready() && !self.is_up(&peer) {
-            self.outbox.push(Output::Down { peer });
+            self.on_down(peer);
         }
         if !self.is_connected(&peer) {
+            self.hearings.forget(&peer);
+            self.answers.forget(&peer);
             let lasted = now.uptime - connection.since;
             self.book.on_lost(now, &peer, lasted, &mut self.rng);
         }
     }
 
-    fn fault(&mut self, id: ConnectionId, fault: &'static str) {
-        if let Some(peer) = self.connections.get(&id).map(|connection| connection.peer) {
-            self.outbox.push(Output::Fault { peer, fault });
-            self.answer_for(id, |_| Err(ConnectError::Refused(DisconnectReason::Protocol)));
-            self.close(id, Some(Disconnect::because(DisconnectReason::Protocol)));
-        }
+    fn on_down(&mut self, peer: PeerId) {
+        self.on_relay_gone(&peer);
+        self.outbox.push(Output::Down { peer });
     }
 
     /// Decides to close; the connection stays known, as closing, until the network says that it is gone.
     fn close(&mut self, id: ConnectionId, goodbye: Option<Disconnect>) {
-        let Some(connection) = self.connections.get_mut(&id) else {
+        let Some(connection) = self.links.get(id) else {
             return;
         };
         let (was_ready, peer) = (connection.is_ready(), connection.peer);
         if matches!(connection.phase, Phase::Closing) {
             return;
         }
-        connection.phase = Phase::Closing;
+        self.links.set_phase(id, Phase::Closing);
         self.outbox.push(Output::Close {
             connection: id,
             goodbye,
         });
         if was_ready && !self.is_up(&peer) {
-            self.outbox.push(Output::Down { peer });
+            self.on_down(peer);
         }
     }
 
-    fn on_control_broken(&mut self, id: ConnectionId) {
-        let phase = self.connections.get(&id).map(|connection| &connection.phase);
-        if matches!(
-            phase,
-            Some(Phase::Opening | Phase::AwaitAck | Phase::AwaitHello | Phase::Ready(_))
-        ) {
+    /// Closes every connection of a peer.
+    fn close_peer(&mut self, peer: &PeerId, reason: DisconnectReason) {
+        let ids: Vec<ConnectionId> = self.links.of(peer).map(|(id, _)| id).collect();
+        for id in ids {
+            self.answer_for(id, |_| Err(ConnectError::Refused(reason)));
+            self.close(id, Some(Disconnect::because(reason)));
+        }
+    }
+
+    fn on_control_broken(&mut self, now: Now, id: ConnectionId, is_garbage: bool) {
+        let phase = self.links.get(id).map(|connection| &connection.phase);
+        let is_greeting = matches!(phase, Some(Phase::Opening | Phase::AwaitAck | Phase::AwaitHello));
+        if is_greeting || matches!(phase, Some(Phase::Ready(_))) {
+            if is_greeting {
+                self.counters.on_handshake("broken");
+                self.note_refused(now, id);
+            }
+            if is_garbage {
+                self.fault(now, id, Fault::Garbage);
+                return;
+            }
             self.answer_for(id, |_| Err(ConnectError::Refused(DisconnectReason::Unspecified)));
             self.close(id, None);
         }
@@ -289,17 +314,13 @@ impl Manager {
 
     /// Puts a connection's deadline into the timer table.
     fn arm(&mut self, id: ConnectionId) {
-        if let Some(deadline) = self
-            .connections
-            .get(&id)
-            .and_then(|one| one.deadline(&self.config))
-        {
+        if let Some(deadline) = self.links.get(id).and_then(|one| one.deadline(&self.config)) {
             self.timers.insert((deadline, id));
         }
     }
 
     fn on_idle(&mut self, now: Uptime, id: ConnectionId, idle: Duration) {
-        let Some(connection) = self.connections.get_mut(&id) else {
+        let Some(connection) = self.links.get_mut(id) else {
             return;
         };
         if connection.on_idle(now, idle, &self.config) {
@@ -309,9 +330,10 @@ impl Manager {
     }
 
     fn ping(&mut self, now: Uptime, id: ConnectionId) {
-        if let Some(connection) = self.connections.get_mut(&id) {
+        if let Some(connection) = self.links.get_mut(id) {
             let nonce = self.rng.random();
             connection.on_ping_sent(now, nonce);
+            self.counters.on_ping_sent();
             let message = Control::PingRequest { nonce };
             self.outbox.push(Output::Send {
                 connection: id,
@@ -320,19 +342,28 @@ impl Manager {
         }
     }
 
-    fn on_due(&mut self, now: Uptime, id: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(&id) else {
+    fn on_due(&mut self, now: Now, id: ConnectionId) {
+        let Some(connection) = self.links.get_mut(id) else {
             return;
         };
-        match connection.due(now, &self.config) {
+        match connection.due(now.uptime, &self.config) {
             Due::Nothing => {}
             Due::Probe => {
                 connection.on_probe_sent();
                 self.outbox.push(Output::Probe { connection: id });
             }
-            Due::Ping => self.ping(now, id),
-            Due::Dead => self.close(id, Some(Disconnect::because(DisconnectReason::Timeout))),
+            Due::Ping => {
+                self.counters.on_ping_unanswered();
+                self.ping(now.uptime, id);
+            }
+            Due::Dead => {
+                self.counters.on_ping_unanswered();
+                self.counters.on_dead();
+                self.close(id, Some(Disconnect::because(DisconnectReason::Timeout)));
+            }
             Due::Late => {
+                self.counters.on_handshake("timeout");
+                self.note_refused(now, id);
                 self.answer_for(id, |_| Err(ConnectError::Timeout));
                 self.close(id, Some(Disconnect::because(DisconnectReason::Timeout)));
             }
@@ -340,32 +371,35 @@ impl Manager {
         self.arm(id);
     }
 
-    fn on_learned(&mut self, now: Now, peer: PeerId, addresses: Vec<Multiaddr>, wanted: bool) {
-        let source = Source::of_kind(SourceKind::Invitation);
-        if wanted {
-            self.book.need(now, peer, addresses, source, Need::Member);
-            // The book may have had no place for what it said when it came.
-            let own = self.ready_connections(&peer).next();
-            let own = own.and_then(|id| self.connections.get(&id));
-            if let Some(Connection {
-                phase: Phase::Ready(hello),
-                address,
-                ..
-            }) = own
-            {
-                let source = Source::at(SourceKind::Hello, address);
-                self.book.learn(now, peer, hello.listen_addresses.clone(), source);
+    fn on_useful(&mut self, now: Uptime, peer: &PeerId, what: Use) {
+        let ids: Vec<ConnectionId> = self.links.of(peer).map(|(id, _)| id).collect();
+        for id in ids {
+            if let Some(connection) = self.links.get_mut(id) {
+                match what {
+                    Use::Content => connection.useful.content = Some(now),
+                    Use::Gossip => connection.useful.gossip = Some(now),
+                }
             }
-        } else {
-            self.book.learn(now, peer, addresses, source);
         }
     }
 
-    /// Hands out what has changed in the book.
-    fn persist(&mut self) {
-        if self.book.has_changes() {
-            self.outbox.push(Output::Persist(self.book.take_changes()));
+    fn on_chores(&mut self, now: Now) {
+        if self.chores.trim <= now.uptime {
+            self.chores.trim = now.uptime + places::TRIM_EVERY;
+            self.trim(now);
         }
+        if self.chores.grow <= now.uptime {
+            self.chores.grow = now.uptime + dialling::GROW_EVERY;
+            self.grow(now);
+        }
+        if self.chores.feeler <= now.uptime {
+            self.chores.feeler = now.uptime + self.feeler_wait();
+            self.feel(now);
+        }
+        self.expire_rules(now);
+        self.ask_for_peers(now);
+        self.seek_relays(now);
+        self.persist_book();
     }
 }
 
@@ -377,7 +411,10 @@ impl Machine for Manager {
         // What comes often changes nothing about whom to dial; a connection that it ends is told as gone.
         let is_routine = matches!(
             input,
-            Input::Activity { .. } | Input::Control { .. } | Input::ControlOpened { .. }
+            Input::Activity { .. }
+                | Input::Control { .. }
+                | Input::ControlOpened { .. }
+                | Input::Useful { .. }
         );
         match input {
             Input::Connected {
@@ -386,32 +423,41 @@ impl Machine for Manager {
                 direction,
                 address,
                 request,
+                age,
             } => {
-                let fresh = Connection::new(now.uptime, peer, direction, address, None);
+                let since = Uptime::from_duration(now.uptime.since_start().saturating_sub(age));
+                let fresh = Connection::new(since, peer, direction, address);
                 self.on_connected(now, connection, fresh, request);
             }
             Input::ControlOpened { connection } => self.on_control_opened(now, connection),
             Input::ControlUnsupported { connection } => self.on_unsupported(now, connection),
             Input::Control { connection, message } => self.on_control(now, connection, message),
-            Input::ControlBroken { connection } => self.on_control_broken(connection),
+            Input::ControlBroken {
+                connection,
+                is_garbage,
+            } => self.on_control_broken(now, connection, is_garbage),
             Input::Activity { connection, idle } => self.on_idle(now.uptime, connection, idle),
             Input::Disconnected { connection } => self.on_disconnected(now, connection),
-            Input::DialFailed { request, error } => self.on_dial_failed(now, request, error),
+            Input::DialFailed { request, why, error } => self.on_dial_failed(now, request, why, error),
             Input::Connect { request, address } => self.on_connect(now, request, address),
             Input::Learned {
                 peer,
                 addresses,
-                wanted,
-            } => self.on_learned(now, peer, addresses, wanted),
-            Input::Listening { addresses } => {
-                self.book.set_listening(addresses.clone());
-                self.listening = addresses;
-            }
+                source,
+            } => self.on_learned(now, peer, addresses, source),
+            Input::Listening { addresses } => self.on_listening(now, addresses),
+            Input::Reachability { reachable } => self.on_reachability(now, reachable),
+            Input::Reserved { relay } => self.on_reserved(relay),
+            Input::ReservationLost { relay } => self.on_reservation_lost(now, relay),
+            Input::PeersAsked { request, peer, asked } => self.on_peers_asked(now, request, peer, &asked),
+            Input::PeersHeard { peer, list } => self.on_peers_heard(now, peer, list),
+            Input::PeersUnheard { peer } => self.on_peers_unheard(now, peer),
+            Input::Fault { peer, fault } => self.on_fault(now, peer, fault),
+            Input::Useful { peer, what } => self.on_useful(now.uptime, &peer, what),
         }
         if !is_routine {
             self.fill(now);
         }
-        self.persist();
     }
 
     fn on_deadline(&mut self, now: Now) {
@@ -420,7 +466,7 @@ impl Machine for Manager {
                 break;
             }
             self.timers.pop_first();
-            self.on_due(now.uptime, id);
+            self.on_due(now, id);
         }
         let late = self
             .connects
@@ -430,8 +476,8 @@ impl Machine for Manager {
         for request in late {
             self.answer(request, |_| Err(ConnectError::Timeout));
         }
+        self.on_chores(now);
         self.fill(now);
-        self.persist();
     }
 
     fn poll_output(&mut self) -> Option<Output> {
@@ -441,15 +487,17 @@ impl Machine for Manager {
     fn next_deadline(&self) -> Option<Uptime> {
         let timer = self.timers.first().map(|(deadline, _)| *deadline);
         let connect = self.connects.values().map(|wanted| wanted.deadline).min();
-        [timer, connect, self.wake].into_iter().flatten().min()
+        let others = [
+            self.hearings.next_ask(),
+            self.relays.next_try(),
+            Some(self.chores.next()),
+        ];
+        [timer, connect, self.wake]
+            .into_iter()
+            .chain(others)
+            .flatten()
+            .min()
     }
-}
-
-/// The peer id at the end of an address.
-fn peer_in(address: &Multiaddr) -> Option<PeerId> {
-    // The text form avoids naming the protocol enum of the address crate.
-    let text = address.to_string();
-    text.rsplit_once("/p2p/").and_then(|(_, peer)| peer.parse().ok())
 }
 
 #[cfg(test)]

@@ -6,7 +6,10 @@ use proptest::prelude::*;
 use rustle_types::{NetworkName, Timestamp};
 
 use super::*;
-use crate::Class;
+use crate::{Class, DialFailure, Targets};
+
+/// Places of foreign peers.
+const FOREIGN: usize = 32;
 use rustle_types::Direction;
 
 pub(super) const ALICE: &str = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
@@ -43,6 +46,7 @@ fn connected(number: u64, peer: &str, direction: Direction, request: Option<u64>
         direction,
         address: address(4001),
         request,
+        age: Duration::ZERO,
     }
 }
 
@@ -278,7 +282,7 @@ fn messages_before_hello_and_second_hellos_close() {
 fn a_handshake_that_does_not_come_closes_after_five_seconds() {
     let mut alice = Manager::new(config(ALICE), 1);
     alice.handle(at(0), connected(1, BOB, Direction::Inbound, None));
-    assert_eq!(alice.next_deadline(), Some(Uptime::from_secs(5)));
+    assert!(alice.next_deadline() <= Some(Uptime::from_secs(5)));
     alice.on_deadline(at(4_999));
     assert_eq!(closed(&drain(&mut alice)), None);
     alice.on_deadline(at(5_000));
@@ -302,11 +306,12 @@ fn a_ping_goes_out_only_after_a_minute_of_silence() {
         sent(&outputs).is_empty(),
         "activity of any stream suppresses the ping"
     );
-    assert_eq!(alice.next_deadline(), Some(Uptime::from_millis(119_000)));
-
+    alice.on_deadline(at(118_999));
+    assert!(drain(&mut alice).is_empty());
     alice.on_deadline(at(119_000));
     assert!(matches!(drain(&mut alice)[..], [Output::Probe { .. }]));
-    assert_eq!(alice.next_deadline(), None, "the network is asked once");
+    alice.on_deadline(at(119_001));
+    assert!(drain(&mut alice).is_empty(), "the network is asked once");
     let connection = ConnectionId(1);
     let unasked = Input::Activity {
         connection: ConnectionId(9),
@@ -441,23 +446,31 @@ fn boot_addresses_are_dialled_again_with_back_off() {
         1,
     );
     let mut now = at(0);
-    let mut waits = Vec::new();
-    for _ in 0..8 {
-        alice.on_deadline(now);
-        let outputs = drain(&mut alice);
-        let [Output::Dial { request, .. }] = outputs[..] else {
-            panic!("{outputs:?}")
+    let (mut waits, mut first) = (Vec::new(), true);
+    for _ in 0..9 {
+        let begin = now.uptime;
+        let request = loop {
+            alice.on_deadline(now);
+            if let [Output::Dial { request, .. }] = drain(&mut alice)[..] {
+                break request;
+            }
+            now = Now {
+                uptime: alice.next_deadline().unwrap(),
+                ..now
+            };
         };
+        if !first {
+            waits.push(now.uptime - begin);
+        }
+        first = false;
         alice.handle(
             now,
             Input::DialFailed {
                 request,
+                why: DialFailure::Unreachable,
                 error: "refused".into(),
             },
         );
-        let next = alice.next_deadline().unwrap();
-        waits.push(next - now.uptime);
-        now = Now { uptime: next, ..now };
     }
     assert!(
         Duration::from_millis(400) < waits[0] && waits[0] <= Duration::from_secs(1),
@@ -474,15 +487,23 @@ fn boot_addresses_are_dialled_again_with_back_off() {
 fn a_needed_peer_is_dialled_even_with_many_peers() {
     let mut alice = Manager::new(
         Config {
-            peers_low: 0,
+            targets: Targets {
+                lower: 0,
+                outbound: 0,
+                ..Targets::default()
+            },
             ..config(ALICE)
         },
         1,
     );
-    let learned = |wanted| Input::Learned {
+    let learned = |is_needed| Input::Learned {
         peer: id(BOB),
         addresses: vec![address(7)],
-        wanted,
+        source: if is_needed {
+            SourceKind::Invitation
+        } else {
+            SourceKind::Exchange
+        },
     };
     alice.handle(at(0), learned(false));
     assert!(
@@ -517,6 +538,7 @@ fn an_unreachable_address_is_told_to_whoever_asked() {
         at(1),
         Input::DialFailed {
             request,
+            why: DialFailure::Unreachable,
             error: "refused".into(),
         },
     );
@@ -552,16 +574,35 @@ fn a_peer_without_our_protocol_is_foreign() {
             connection: ConnectionId(1),
         },
     );
-    assert!(matches!(drain(&mut alice)[0], Output::Foreign { .. }));
+    assert!(matches!(
+        drain(&mut alice)[..2],
+        [
+            Output::Admit {
+                class: Class::Foreign,
+                ..
+            },
+            Output::Foreign { .. }
+        ]
+    ));
     alice.on_deadline(at(600_000));
     assert_eq!(closed(&drain(&mut alice)), None, "foreign peers are not pinged");
     assert_eq!(alice.views().next().unwrap().class, Class::Foreign);
 }
 
+/// One of many peers.
+fn stranger(number: u64) -> PeerId {
+    let [.., a, b] = number.to_be_bytes();
+    PeerId::from_bytes(&[0, 2, a, b]).unwrap()
+}
+
 /// A connection to a peer that does not speak our protocol; what follows from it.
 fn foreign(manager: &mut Manager, number: u64, direction: Direction) -> Vec<Output> {
     let connection = ConnectionId(number);
-    manager.handle(at(0), connected(number, BOB, direction, None));
+    let mut connected = connected(number, BOB, direction, None);
+    if let Input::Connected { peer, .. } = &mut connected {
+        *peer = stranger(number);
+    }
+    manager.handle(at(0), connected);
     manager.handle(at(0), Input::ControlUnsupported { connection });
     drain(manager)
 }
@@ -569,7 +610,7 @@ fn foreign(manager: &mut Manager, number: u64, direction: Direction) -> Vec<Outp
 #[test]
 fn foreign_connections_are_bounded_and_the_newest_is_refused() {
     let mut alice = Manager::new(config(ALICE), 1);
-    let bound = FOREIGN_MAX as u64;
+    let bound = FOREIGN as u64;
     for number in 1..=bound {
         assert_eq!(closed(&foreign(&mut alice, number, Direction::Inbound)), None);
     }
@@ -591,7 +632,7 @@ fn foreign_connections_are_bounded_and_the_newest_is_refused() {
 #[test]
 fn a_foreign_peer_that_was_asked_for_is_always_let_in() {
     let mut alice = Manager::new(config(ALICE), 1);
-    for number in 1..=FOREIGN_MAX as u64 {
+    for number in 1..=FOREIGN as u64 {
         foreign(&mut alice, number, Direction::Inbound);
     }
     let address = address(4001);
@@ -622,6 +663,7 @@ fn any_input() -> impl Strategy<Value = Input> {
                 },
                 address: address(1),
                 request,
+                age: Duration::ZERO,
             }
         ),
         connection
@@ -630,9 +672,10 @@ fn any_input() -> impl Strategy<Value = Input> {
         connection
             .clone()
             .prop_map(|connection| Input::ControlUnsupported { connection }),
-        connection
-            .clone()
-            .prop_map(|connection| Input::ControlBroken { connection }),
+        connection.clone().prop_map(|connection| Input::ControlBroken {
+            connection,
+            is_garbage: false
+        }),
         connection
             .clone()
             .prop_map(|connection| Input::Disconnected { connection }),
@@ -655,6 +698,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         }),
         (1u64..9).prop_map(|request| Input::DialFailed {
             request,
+            why: DialFailure::Unreachable,
             error: String::new()
         }),
         (0u64..9).prop_map(|request| Input::Connect {

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rustle_types::{ConnectionId, Direction, Multiaddr, PeerId, Reach, Timestamp, Uptime};
+use rustle_types::{ConnectionId, Direction, Multiaddr, PeerId, Reach, Uptime};
 use rustle_wire::Hello;
+
+use crate::book::EntryView;
+use crate::{Rule, ScoreView};
 
 /// What kind of peer is at the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,12 +90,12 @@ pub struct PeerInfo {
     pub peer: PeerId,
     /// Its connections, handshaken or not.
     pub connections: Vec<ConnectionInfo>,
-    /// Its score: 0 for an unblemished peer, less for each fault, and back towards 0 with time.
-    pub score: f64,
-    /// What it did wrong lately.
-    pub faults: Vec<FaultView>,
+    /// What is held against it, where anything is.
+    pub score: Option<ScoreView>,
     /// What the address book has of it.
-    pub book: Option<AddressView>,
+    pub book: Option<EntryView>,
+    /// The rules that decide about it: its own, and those of the addresses of its connections.
+    pub rules: Vec<Rule>,
 }
 
 /// One kind of fault of a peer.
@@ -104,31 +107,6 @@ pub struct FaultView {
     pub count: u64,
     /// When it was seen last.
     pub last: Uptime,
-}
-
-/// A peer of the address book.
-#[derive(Debug, Clone)]
-pub struct AddressView {
-    /// The peer.
-    pub peer: PeerId,
-    /// Where it may be found, what is dialled first in front.
-    pub addresses: Vec<Multiaddr>,
-    /// In which part of the book it stands: `new`, `tried` or `needed`.
-    pub table: &'static str,
-    /// By which way it became known: `exchange`, `dht`, `mdns` …
-    pub source: &'static str,
-    /// When a handshake with it was last complete.
-    pub seen: Option<Timestamp>,
-    /// When it was dialled last.
-    pub tried: Option<Timestamp>,
-    /// When a dial last led to a handshake.
-    pub reached: Option<Timestamp>,
-    /// Failed dials since then.
-    pub failures: u32,
-    /// When it may be dialled again; `None` while it is connected or being dialled.
-    pub next_dial: Option<Uptime>,
-    /// Whether it is dialled first after a restart.
-    pub anchor: bool,
 }
 
 /// How many there are of what, now.

@@ -113,6 +113,7 @@ fn subscribers_that_are_gone_leave_room_for_others() {
             direction: Direction::Inbound,
             address: "/ip4/10.9.9.9/tcp/50000".parse().unwrap(),
             request: None,
+            age: Duration::ZERO,
         };
         world.feed(0, Input::Peers(connected));
         world.feed(

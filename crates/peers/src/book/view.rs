@@ -6,7 +6,6 @@ use super::Book;
 use super::address_list::KnownAddress;
 use super::entry::{Entry, Seat};
 use super::source::SourceKind;
-use crate::AddressView;
 
 /// In which part of the book a peer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,28 +67,6 @@ impl TableKind {
             Self::New => "new",
             Self::Tried => "tried",
             Self::Needed => "needed",
-        }
-    }
-}
-
-// === impl AddressView ===
-
-impl From<EntryView> for AddressView {
-    fn from(view: EntryView) -> Self {
-        let at = |time: Timestamp| Some(time).filter(|time| Timestamp::default() < *time);
-        let mut addresses = view.addresses;
-        addresses.sort_by_key(|known| std::cmp::Reverse(known.trust));
-        Self {
-            peer: view.peer,
-            addresses: addresses.into_iter().map(|known| known.address).collect(),
-            table: view.table.name(),
-            source: view.source.name(),
-            seen: at(view.seen),
-            tried: at(view.tried),
-            reached: at(view.reached),
-            failures: view.failures,
-            next_dial: view.next_dial,
-            anchor: view.anchor,
         }
     }
 }

@@ -1,24 +1,24 @@
 //! The handshake and what follows on the control stream.
 
-use rustle_types::{ConnectionId, Direction, Now, PeerId};
+use rustle_types::{ConnectionId, Now, PeerId};
 use rustle_wire::{Control, Disconnect, DisconnectReason, Hello, Services, Versions};
 
-use super::{BOOT_BACK_OFF_MAX, FOREIGN_MAX, Manager};
-use crate::book::{Source, SourceKind};
+use super::Manager;
+use super::places::NoPlace;
+use crate::book::SourceKind;
 use crate::connection::Phase;
-use crate::{ConnectError, Output};
+use crate::{Class, ConnectError, Fault, Output, Why};
 
 impl Manager {
     pub(super) fn on_control_opened(&mut self, now: Now, id: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(&id) else {
+        let Some(connection) = self.links.get(id) else {
             return;
         };
         if !matches!(connection.phase, Phase::Opening) {
             return;
         }
-        connection.phase = Phase::AwaitAck;
-        let address = connection.address.clone();
-        let message = Control::Hello(self.hello(now, &address));
+        let message = Control::Hello(self.hello(now, &connection.address));
+        self.links.set_phase(id, Phase::AwaitAck);
         self.outbox.push(Output::Send {
             connection: id,
             message,
@@ -26,28 +26,35 @@ impl Manager {
     }
 
     pub(super) fn on_unsupported(&mut self, now: Now, id: ConnectionId) {
-        let is_asked_for = self.boot.iter().any(|boot| boot.connection == Some(id));
-        let foreign = self.connections.values();
-        let foreign = foreign.filter(|one| matches!(one.phase, Phase::Foreign)).count();
-        let Some(connection) = self.connections.get_mut(&id) else {
+        let Some(connection) = self.links.get(id) else {
             return;
         };
         if !matches!(connection.phase, Phase::Opening | Phase::AwaitHello) {
             return;
         }
-        if FOREIGN_MAX <= foreign && !is_asked_for && connection.request.is_none() {
+        let (peer, why) = (connection.peer, connection.why);
+        if !self.place_for_foreign(id) {
+            self.counters.on_refused("foreign");
+            self.answer_for(id, |_| Err(ConnectError::Foreign));
             self.close(id, None);
             return;
         }
-        connection.phase = Phase::Foreign;
-        let peer = connection.peer;
+        self.counters.on_handshake("foreign");
+        self.links.set_phase(id, Phase::Foreign);
         self.book.on_seen(now, &peer);
+        self.outbox.push(Output::Admit {
+            connection: id,
+            class: Class::Foreign,
+        });
         self.outbox.push(Output::Foreign { peer });
         self.answer_for(id, |_| Ok(peer));
+        if why == Why::Feeler {
+            self.close(id, None);
+        }
     }
 
     pub(super) fn on_control(&mut self, now: Now, id: ConnectionId, message: Control) {
-        let Some(connection) = self.connections.get_mut(&id) else {
+        let Some(connection) = self.links.get_mut(id) else {
             return;
         };
         connection.on_activity(now.uptime);
@@ -56,41 +63,57 @@ impl Manager {
             (Phase::AwaitHello, Control::Hello(hello)) => self.on_greeting(now, id, hello, true),
             (Phase::AwaitAck, Control::HelloAck(hello)) => self.on_greeting(now, id, hello, false),
             (Phase::Ready(_), Control::PingRequest { nonce }) => {
-                let message = Control::PingResponse { nonce };
-                self.outbox.push(Output::Send {
-                    connection: id,
-                    message,
-                });
+                if connection.on_ping_heard(now.uptime) {
+                    let message = Control::PingResponse { nonce };
+                    self.outbox.push(Output::Send {
+                        connection: id,
+                        message,
+                    });
+                } else {
+                    self.fault(now, id, Fault::PingFlood);
+                }
             }
-            (Phase::Ready(_), Control::PingResponse { nonce }) => {
-                connection.on_pong(now.uptime, nonce);
-                self.arm(id);
-            }
+            (Phase::Ready(_), Control::PingResponse { nonce }) => self.on_pong(now, id, nonce),
             (_, Control::Disconnect(goodbye)) => self.on_goodbye(now, id, &goodbye),
             (Phase::Opening | Phase::AwaitAck | Phase::AwaitHello, _) => {
-                self.fault(id, "a message before the handshake was complete");
+                self.counters.on_handshake("protocol");
+                self.fault(now, id, Fault::EarlyMessage);
             }
-            (Phase::Ready(_), _) => self.fault(id, "a second hello"),
+            (Phase::Ready(_), Control::Hello(_) | Control::HelloAck(_)) => {
+                self.fault(now, id, Fault::SecondHello);
+            }
         }
     }
 
-    /// Takes the peer's `Hello` or `HelloAck`; the acceptor answers before anything else is said.
-    pub(super) fn on_greeting(&mut self, now: Now, id: ConnectionId, hello: Hello, answer: bool) {
-        let Some(connection) = self.connections.get(&id) else {
+    fn on_pong(&mut self, now: Now, id: ConnectionId, nonce: u64) {
+        let Some(connection) = self.links.get_mut(id) else {
             return;
         };
-        let (peer, address) = (connection.peer, connection.address.clone());
+        let was_asked = connection.is_pinged();
+        let is_right = connection.on_pong(now.uptime, nonce);
+        match connection.round_trip.filter(|_| is_right) {
+            Some(round_trip) => self.counters.on_pong(round_trip),
+            // The document's rule: a wrong answer proves nothing, and the request stays unanswered.
+            None if was_asked => self.counters.on_wrong_pong(),
+            None => self.counters.on_unasked_pong(),
+        }
+        self.arm(id);
+    }
+
+    /// Takes the peer's `Hello` or `HelloAck`; the acceptor answers before anything else is said.
+    fn on_greeting(&mut self, now: Now, id: ConnectionId, hello: Hello, answer: bool) {
+        let Some(connection) = self.links.get(id) else {
+            return;
+        };
+        let (peer, address, why) = (connection.peer, connection.address.clone(), connection.why);
         if hello.nonce == self.nonce {
-            if !answer {
-                self.book.on_self(now.wall, address);
-            }
-            self.answer_for(id, |address| Err(ConnectError::SelfConnection { address }));
-            self.close(id, Some(Disconnect::because(DisconnectReason::SelfConnection)));
+            self.counters.on_handshake("self");
+            self.on_self_connection(now, id);
             return;
         }
         if let Err((reason, error)) = self.compatible(&hello) {
-            self.book.on_incompatible(now.uptime, &peer);
-            self.back_off_boot(now, id);
+            self.counters.on_handshake(handshake_outcome(reason));
+            self.on_incompatible(now, id, peer);
             self.answer_for(id, |_| Err(error));
             let goodbye = Disconnect {
                 reason,
@@ -100,8 +123,27 @@ impl Manager {
             self.close(id, Some(goodbye));
             return;
         }
+        if let Err(no_place) = self.place_for(now, id) {
+            self.counters.on_handshake("full");
+            self.counters.on_refused(match no_place {
+                NoPlace::Full => "full",
+                NoPlace::Light => "light",
+            });
+            self.answer_for(id, |_| Err(ConnectError::NoPlace));
+            self.close(id, Some(Disconnect::because(DisconnectReason::Full)));
+            return;
+        }
+        self.counters.on_handshake("complete");
+        let is_wanted = self.links.counts().outbound < self.config.targets.outbound;
+        if why == Why::Feeler && !is_wanted {
+            self.on_felt(now, id, peer, &hello);
+            return;
+        }
         // Before the answer: the dialer may open streams as soon as it has read it.
-        self.outbox.push(Output::Admit { connection: id });
+        self.outbox.push(Output::Admit {
+            connection: id,
+            class: Class::Rustle,
+        });
         if answer {
             let message = Control::HelloAck(self.hello(now, &address));
             self.outbox.push(Output::Send {
@@ -112,7 +154,7 @@ impl Manager {
         self.on_ready(now, id, hello);
     }
 
-    pub(super) fn compatible(&self, hello: &Hello) -> Result<(), (DisconnectReason, ConnectError)> {
+    fn compatible(&self, hello: &Hello) -> Result<(), (DisconnectReason, ConnectError)> {
         if hello.network != self.config.network {
             let (theirs, ours) = (hello.network.clone(), self.config.network.clone());
             return Err((
@@ -130,25 +172,31 @@ impl Manager {
         Ok(())
     }
 
-    pub(super) fn on_ready(&mut self, now: Now, id: ConnectionId, hello: Hello) {
-        let Some(connection) = self.connections.get_mut(&id) else {
+    fn on_ready(&mut self, now: Now, id: ConnectionId, hello: Hello) {
+        let Some(connection) = self.links.get(id) else {
             return;
         };
-        let (peer, direction, address) = (connection.peer, connection.direction, connection.address.clone());
+        let (peer, address) = (connection.peer, connection.address.clone());
+        let (is_outbound, is_relayed) = (connection.is_outbound(), connection.is_relayed());
         let first = !self.is_up(&peer);
-        if direction == Direction::Outbound {
+        self.learn(now, peer, &hello.listen_addresses, SourceKind::Hello, &address);
+        if is_outbound && !is_relayed {
             self.book.on_reached(now, &peer, &address);
+        } else {
+            self.book.on_seen(now, &peer);
         }
-        let source = Source::at(SourceKind::Hello, &address);
-        self.book.learn(now, peer, hello.listen_addresses.clone(), source);
-        self.book.on_seen(now, &peer);
-        let accepts_inbound = hello.services.contains(Services::INBOUND);
-        self.book.set_accepts_inbound(&peer, accepts_inbound);
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.phase = Phase::Ready(Box::new(hello.clone()));
-        }
+        self.book
+            .set_accepts_inbound(&peer, hello.services.contains(Services::INBOUND));
+        // Lists are believed more readily of peers that we chose ourselves; whoever has none of these asks all.
+        let is_teller = is_outbound || self.links.counts().outbound < self.config.targets.outbound;
+        let may_share = is_teller && !hello.services.contains(Services::LIGHT);
+        self.links.set_phase(id, Phase::Ready(Box::new(hello.clone())));
         self.arm(id);
         if first {
+            if may_share {
+                self.hearings.on_up(now.uptime, peer);
+                self.ask_for_peers(now);
+            }
             self.outbox.push(Output::Up {
                 peer,
                 hello: Box::new(hello),
@@ -157,32 +205,28 @@ impl Manager {
             self.close_duplicate(peer, id);
         }
         self.answer_for(id, |_| Ok(peer));
+        self.persist_book();
+        self.seek_relays(now);
     }
 
-    /// Both ends dialled at once, or the peer came back before we noticed that it had gone: one connection must stay, and
-    /// both ends must choose the same. Of two directions the one dialled by the lower peer id stays, else the newer.
-    pub(super) fn close_duplicate(&mut self, peer: PeerId, newest: ConnectionId) {
-        let kept_direction = if self.config.local < peer {
-            Direction::Outbound
-        } else {
-            Direction::Inbound
-        };
-        let ready: Vec<ConnectionId> = self.ready_connections(&peer).collect();
-        let of_kept = ready
-            .iter()
-            .filter(|id| self.connections[*id].direction == kept_direction)
-            .max()
-            .copied();
-        let kept = of_kept.unwrap_or(newest);
-        for id in ready.into_iter().filter(|id| *id != kept) {
-            self.close(id, Some(Disconnect::because(DisconnectReason::Unspecified)));
+    /// The address of a feeler is good; that was all we wanted to know.
+    fn on_felt(&mut self, now: Now, id: ConnectionId, peer: PeerId, hello: &Hello) {
+        if let Some(address) = self.links.get(id).map(|connection| connection.address.clone()) {
+            self.learn(now, peer, &hello.listen_addresses, SourceKind::Hello, &address);
+            self.book.on_reached(now, &peer, &address);
+            self.book
+                .set_accepts_inbound(&peer, hello.services.contains(Services::INBOUND));
         }
+        self.counters.on_felt();
+        self.close(id, Some(Disconnect::because(DisconnectReason::NotNeeded)));
+        self.persist_book();
     }
 
-    pub(super) fn on_goodbye(&mut self, now: Now, id: ConnectionId, goodbye: &Disconnect) {
-        let Some(peer) = self.connections.get(&id).map(|connection| connection.peer) else {
+    fn on_goodbye(&mut self, now: Now, id: ConnectionId, goodbye: &Disconnect) {
+        let Some(connection) = self.links.get(id) else {
             return;
         };
+        let (peer, was_ready) = (connection.peer, connection.is_ready());
         let ours = self.config.network.clone();
         let error = match (goodbye.reason, &goodbye.network, goodbye.versions) {
             (DisconnectReason::Network, Some(theirs), _) => Some(ConnectError::OtherNetwork {
@@ -196,12 +240,13 @@ impl Manager {
             (DisconnectReason::SelfConnection, ..) => None,
             (reason, ..) => Some(ConnectError::Refused(reason)),
         };
-        if matches!(
-            goodbye.reason,
-            DisconnectReason::Network | DisconnectReason::Version
-        ) {
-            self.book.on_incompatible(now.uptime, &peer);
-            self.back_off_boot(now, id);
+        if !was_ready {
+            self.counters.on_handshake(handshake_outcome(goodbye.reason));
+        }
+        match goodbye.reason {
+            DisconnectReason::Network | DisconnectReason::Version => self.on_incompatible(now, id, peer),
+            DisconnectReason::Full => self.note_refused(now, id),
+            _ => {}
         }
         self.answer_for(id, |address| {
             Err(error.unwrap_or(ConnectError::SelfConnection { address }))
@@ -209,11 +254,34 @@ impl Manager {
         self.close(id, None);
     }
 
-    /// A boot node of another network is not asked again every second.
-    pub(super) fn back_off_boot(&mut self, now: Now, id: ConnectionId) {
-        if let Some(boot) = self.boot.iter_mut().find(|boot| boot.connection == Some(id)) {
-            boot.failures = 10;
-            boot.ready = now.uptime + BOOT_BACK_OFF_MAX;
+    /// A node of another network or version is no bad peer, and is not asked again for a while.
+    fn on_incompatible(&mut self, now: Now, id: ConnectionId, peer: PeerId) {
+        self.book.on_incompatible(now.uptime, &peer);
+        self.back_off_boot(now, id);
+    }
+
+    /// A peer that would not have us, or did not answer, is asked again later and later.
+    pub(super) fn note_refused(&mut self, now: Now, id: ConnectionId) {
+        if let Some(peer) = self
+            .links
+            .get(id)
+            .filter(|one| one.is_outbound())
+            .map(|one| one.peer)
+        {
+            self.book.on_refused(now, &peer, &mut self.rng);
         }
+    }
+}
+
+const fn handshake_outcome(reason: DisconnectReason) -> &'static str {
+    match reason {
+        DisconnectReason::Network => "network",
+        DisconnectReason::Version => "version",
+        DisconnectReason::SelfConnection => "self",
+        DisconnectReason::Protocol => "protocol",
+        DisconnectReason::Full => "full",
+        DisconnectReason::Timeout => "timeout",
+        DisconnectReason::Banned => "banned",
+        _ => "refused",
     }
 }

@@ -8,7 +8,7 @@ use rustle_peers::Output as Decision;
 use rustle_types::limits::CONTROL_FRAME_BYTES_MAX;
 use rustle_types::{ConnectionId, Direction, Multiaddr, PeerId};
 use rustle_wire::frame::{self, Decoder};
-use rustle_wire::{Control, Disconnect};
+use rustle_wire::{Control, Disconnect, PeersList, PeersRequest};
 
 use super::{Event, Index, World, pair};
 
@@ -33,6 +33,19 @@ pub(crate) enum LinkEvent {
         request: u64,
         peer: Option<PeerId>,
         addresses: Vec<Multiaddr>,
+    },
+    /// A node asks a peer for a list of peers.
+    PeersAsked {
+        node: Index,
+        life: u64,
+        peer: PeerId,
+        ask: PeersRequest,
+    },
+    /// A node answers such a question.
+    PeersAnswered {
+        node: Index,
+        request: u64,
+        list: Option<PeersList>,
     },
     ControlOpened {
         link: ConnectionId,
@@ -79,7 +92,7 @@ impl World {
             }
             Decision::Send { connection, message } => self.send(node, connection, &message),
             Decision::Close { connection, goodbye } => self.close(node, connection, goodbye),
-            Decision::Admit { connection } => {
+            Decision::Admit { connection, .. } => {
                 if let Some((link, end)) = self.end_of(node, connection) {
                     link.admitted[end] = true;
                 }
@@ -91,6 +104,21 @@ impl World {
                 };
                 self.later(Duration::ZERO, Event::Link(probed));
             }
+            Decision::AskPeers { peer, ask } => {
+                let life = self.nodes[node].life;
+                let asked = LinkEvent::PeersAsked {
+                    node,
+                    life,
+                    peer,
+                    ask,
+                };
+                self.later(self.weather.latency, Event::Link(asked));
+            }
+            Decision::AnswerPeers { request, list } => {
+                let answered = LinkEvent::PeersAnswered { node, request, list };
+                self.later(self.weather.latency, Event::Link(answered));
+            }
+            Decision::Rules(_) => {}
             other => panic!("not for the network: {other:?}"),
         }
     }
@@ -108,6 +136,17 @@ impl World {
                     self.on_dialled(node, request, peer, &addresses);
                 }
             }
+            LinkEvent::PeersAsked {
+                node,
+                life,
+                peer,
+                ask,
+            } => {
+                if self.nodes[node].life == life {
+                    self.on_peers_asked(node, peer, ask);
+                }
+            }
+            LinkEvent::PeersAnswered { node, request, list } => self.on_peers_answered(node, request, list),
             LinkEvent::ControlOpened { link } => {
                 if let Some(node) = self
                     .links
@@ -133,6 +172,7 @@ impl World {
         else {
             let failed = rustle_peers::Input::DialFailed {
                 request,
+                why: rustle_peers::DialFailure::Unreachable,
                 error: "nobody is there".to_owned(),
             };
             // Told at once: the time it takes is in the back-off that follows.
@@ -167,6 +207,7 @@ impl World {
                 direction,
                 address,
                 request,
+                age: Duration::ZERO,
             };
             self.feed(at, Input::Peers(connected));
             self.tell_topics(at, other);
@@ -193,6 +234,38 @@ impl World {
                 bytes: bytes.freeze(),
             }),
         );
+    }
+
+    fn on_peers_asked(&mut self, node: Index, peer: PeerId, asked: PeersRequest) {
+        let there = self
+            .nodes
+            .iter()
+            .position(|other| other.peer == peer && other.is_running());
+        let Some(there) = there else {
+            self.feed(node, Input::Peers(rustle_peers::Input::PeersUnheard { peer }));
+            return;
+        };
+        let request = self.number();
+        self.lists.insert(request, (node, self.nodes[node].life));
+        let peer = self.nodes[node].peer;
+        let asked = rustle_peers::Input::PeersAsked { request, peer, asked };
+        self.feed(there, Input::Peers(asked));
+    }
+
+    fn on_peers_answered(&mut self, node: Index, request: u64, list: Option<PeersList>) {
+        let Some((asker, life)) = self.lists.remove(&request) else {
+            return;
+        };
+        let peer = self.nodes[node].peer;
+        if self.nodes[asker].life == life {
+            self.feed(
+                asker,
+                Input::Peers(match list {
+                    Some(list) => rustle_peers::Input::PeersHeard { peer, list },
+                    None => rustle_peers::Input::PeersUnheard { peer },
+                }),
+            );
+        }
     }
 
     fn on_probed(&mut self, node: Index, id: ConnectionId) {

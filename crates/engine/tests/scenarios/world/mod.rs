@@ -59,6 +59,8 @@ pub(crate) struct World {
     /// Pairs between which everything vanishes without a trace.
     silent: BTreeSet<(Index, Index)>,
     pulls: BTreeMap<u64, pulls::Pull>,
+    /// Lists of peers that were asked for: who asked, in which of its lives.
+    lists: BTreeMap<u64, (Index, u64)>,
     dials: usize,
     pings: usize,
     pulls_started: usize,
@@ -101,6 +103,7 @@ impl World {
             cut: BTreeSet::new(),
             silent: BTreeSet::new(),
             pulls: BTreeMap::new(),
+            lists: BTreeMap::new(),
             dials: 0,
             pings: 0,
             pulls_started: 0,

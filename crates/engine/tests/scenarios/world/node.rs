@@ -222,7 +222,7 @@ impl Node {
             Output::PeerDown(peer) => assert!(self.up.remove(&peer), "{peer} goes down once"),
             Output::Fault { fault, .. } => self.faults.push(fault),
             Output::StoreFailed { error, .. } => self.faults.push(error),
-            Output::PeerForeign(_) => {}
+            Output::PeerForeign(_) | Output::Judged { .. } => {}
             _ => unreachable!("carried out by the world"),
         }
     }

@@ -1,0 +1,186 @@
+//! The same things in the words of the network, of the engine and of the log.
+
+use rustle_engine::Input;
+use rustle_net::{Admission, Command, ControlError, DialError, Event, ForeignAccess, Source};
+use rustle_peers::book::SourceKind;
+use rustle_peers::{Class, DialFailure, Fault, Verdict};
+use rustle_types::PeerId;
+
+/// What an event means to the engine, where it is more than a note.
+pub(super) fn translate(event: Event) -> Option<Input> {
+    use rustle_peers::Input as In;
+    Some(Input::Peers(match event {
+        Event::Connected {
+            connection,
+            peer,
+            direction,
+            address,
+            request,
+            age,
+        } => In::Connected {
+            connection,
+            peer,
+            direction,
+            address,
+            request,
+            age,
+        },
+        Event::Disconnected { connection, .. } => In::Disconnected { connection },
+        Event::DialFailed { request, error, .. } => In::DialFailed {
+            request,
+            why: failure(&error),
+            error: error.to_string(),
+        },
+        Event::ControlOpened { connection } => In::ControlOpened { connection },
+        Event::Control { connection, message } => In::Control { connection, message },
+        Event::ControlUnsupported { connection } => In::ControlUnsupported { connection },
+        Event::ControlBroken { connection, error } => In::ControlBroken {
+            connection,
+            is_garbage: matches!(error, ControlError::Frame(_) | ControlError::Message(_)),
+        },
+        Event::Activity { connection, idle } => In::Activity { connection, idle },
+        Event::PeerFound { peer, addresses, .. } => In::Learned {
+            peer,
+            addresses,
+            source: SourceKind::Dht,
+        },
+        Event::Discovered {
+            peer,
+            addresses,
+            source,
+        } => In::Learned {
+            peer,
+            addresses,
+            source: match source {
+                Source::Mdns => SourceKind::Mdns,
+                Source::Rendezvous => SourceKind::Rendezvous,
+                Source::Dht => SourceKind::Dht,
+            },
+        },
+        Event::Subscribed { peer, topic } => return Some(Input::Subscribed { peer, topic }),
+        Event::Unsubscribed { peer, topic } => return Some(Input::Unsubscribed { peer, topic }),
+        Event::Listening { .. }
+        | Event::ListenFailed { .. }
+        | Event::Identified { .. }
+        | Event::Providers { .. }
+        | Event::Found { .. }
+        | Event::Message { .. } => return None,
+    }))
+}
+
+/// Writes the log of the network.
+pub(super) fn note(event: &Event) {
+    match event {
+        Event::Listening { address } => tracing::info!(%address, "listening"),
+        Event::ListenFailed { address, reason } => tracing::warn!(%address, reason, "no longer listening"),
+        Event::Connected {
+            connection,
+            direction,
+            address,
+            ..
+        } => {
+            tracing::debug!(%connection, %direction, %address, "connected");
+        }
+        Event::Disconnected {
+            connection, reason, ..
+        } => tracing::debug!(%connection, reason, "disconnected"),
+        Event::DialFailed { request, error, .. } => tracing::debug!(request, %error, "dial failed"),
+        Event::ControlBroken { connection, error } => {
+            tracing::debug!(%connection, %error, "control stream broken");
+        }
+        Event::Identified { agent, .. } => tracing::trace!(agent, "identified"),
+        Event::Discovered { source, .. } => tracing::debug!(?source, "discovered"),
+        _ => {}
+    }
+}
+
+/// Whom an event is about.
+pub(super) fn peer_of(event: &Event) -> Option<PeerId> {
+    match event {
+        Event::Connected { peer, .. }
+        | Event::Disconnected { peer, .. }
+        | Event::Identified { peer, .. }
+        | Event::Subscribed { peer, .. }
+        | Event::Unsubscribed { peer, .. }
+        | Event::Message { from: peer, .. }
+        | Event::PeerFound { peer, .. }
+        | Event::Discovered { peer, .. } => Some(*peer),
+        Event::DialFailed { peer, .. } => *peer,
+        Event::Listening { .. }
+        | Event::ListenFailed { .. }
+        | Event::ControlOpened { .. }
+        | Event::Control { .. }
+        | Event::ControlUnsupported { .. }
+        | Event::ControlBroken { .. }
+        | Event::Activity { .. }
+        | Event::Found { .. }
+        | Event::Providers { .. } => None,
+    }
+}
+
+/// What the peer manager decided, in words of the network.
+pub(super) fn peer_command(output: rustle_peers::Output, foreign: ForeignAccess) -> Option<Command> {
+    use rustle_peers::Output as Out;
+    match output {
+        Out::Dial {
+            request,
+            peer,
+            addresses,
+        } => Some(Command::Dial {
+            request,
+            peer,
+            addresses,
+        }),
+        Out::Send { connection, message } => Some(Command::SendControl { connection, message }),
+        Out::Close {
+            connection,
+            goodbye: None,
+        } => Some(Command::Close { connection }),
+        Out::Close {
+            connection,
+            goodbye: Some(goodbye),
+        } => {
+            let message = rustle_wire::Control::Disconnect(goodbye);
+            Some(Command::CloseAfter { connection, message })
+        }
+        Out::Probe { connection } => Some(Command::Probe { connection }),
+        Out::Admit { connection, class } => Some(Command::Admit {
+            connection,
+            admission: match class {
+                Class::Rustle => Admission::Rustle,
+                Class::Foreign | Class::Pending => Admission::Foreign(foreign),
+            },
+        }),
+        Out::Up { .. }
+        | Out::Down { .. }
+        | Out::Foreign { .. }
+        | Out::Connect { .. }
+        | Out::Persist(_)
+        | Out::Fault { .. }
+        | Out::AskPeers { .. }
+        | Out::AnswerPeers { .. }
+        | Out::Rules(_)
+        | Out::Reserve { .. }
+        | Out::Unreserve { .. } => None,
+    }
+}
+
+/// What kind of failure ended a dial, as far as the address book cares.
+fn failure(error: &DialError) -> DialFailure {
+    match error {
+        DialError::WrongPeer { .. } => DialFailure::WrongPeer,
+        DialError::Myself(_) => DialFailure::Myself,
+        DialError::Unsupported(_) | DialError::NoAddress => DialFailure::Unsupported,
+        _ => DialFailure::Unreachable,
+    }
+}
+
+/// Tells the operator what follows from a fault. That a peer was only noted is no news.
+pub(super) fn tell_judged(peer: &PeerId, fault: Fault, verdict: Verdict) {
+    let fault = fault.name();
+    match verdict {
+        Verdict::Tolerate => tracing::debug!(%peer, fault, "a peer broke the rules"),
+        Verdict::Disconnect => tracing::info!(%peer, fault, "a peer broke the rules too often; disconnected"),
+        Verdict::Ban(time) => tracing::info!(%peer, fault, ?time, "a peer broke the rules too often; banned"),
+    }
+}
