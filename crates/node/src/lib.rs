@@ -31,6 +31,7 @@ mod identity;
 mod join;
 mod lists;
 mod node;
+mod settings;
 mod shared;
 mod storage;
 mod sync;

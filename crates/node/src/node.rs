@@ -10,8 +10,7 @@ use rustle_engine::Engine;
 use rustle_net::{Acceptor, DhtMode, ForeignAccess, Inbound, Scope};
 use rustle_store::{Store, StoreError};
 use rustle_store_rocksdb::RocksStore;
-use rustle_types::{Multiaddr, PeerId, Reach};
-use rustle_wire::Services;
+use rustle_types::{Multiaddr, PeerId};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -20,11 +19,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::backend::Service;
 use crate::clock::Clock;
-use crate::config::{Admin, Config, Foreign};
+use crate::config::{Admin, Config};
 use crate::core_loop::{ASKS_MAX, Core, Inbox, JOINS_MAX, Outgoing, SYNC_FACTS_MAX, WRITTEN_MAX};
 use crate::exchange::{self, TOLD_MAX};
 use crate::facts::Facts;
 use crate::identity::{DataDir, DataDirError};
+use crate::settings::{foreign_access, gate_limits, peer_settings};
 use crate::shared::Shared;
 use crate::storage::{self, Storage};
 use crate::sync::{self, PULLS_QUEUED_MAX};
@@ -133,6 +133,8 @@ impl Node {
                 true => DhtMode::Client,
                 false => DhtMode::Auto,
             },
+            gate: gate_limits(&config),
+            foreign,
             mdns: config.discovery.mdns,
             rendezvous_points: config.discovery.rendezvous.clone(),
             rendezvous_server: config.discovery.rendezvous_server,
@@ -269,67 +271,6 @@ fn doors(config: &Config) -> ServerConfig {
     ServerConfig {
         unix: Some(location::socket_path(&config.data_dir)),
         tcp,
-    }
-}
-
-fn peer_settings(config: &Config, local: PeerId) -> rustle_peers::Config {
-    let whole = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-    let (peers, foreign) = (&config.peers, foreign_access(config));
-    let mut services = Services::default();
-    let mut offer = |service, is_offered: bool| {
-        if is_offered {
-            services = services.and(service);
-        }
-    };
-    offer(Services::INBOUND, !config.listen.is_empty());
-    offer(Services::CONTENT, true);
-    offer(Services::RELAY, config.nat.relay_server);
-    offer(Services::RENDEZVOUS, config.discovery.rendezvous_server);
-    rustle_peers::Config {
-        network: config.network.clone(),
-        services,
-        bootstrap: config.bootstrap.clone(),
-        statics: config.discovery.static_peers.clone(),
-        light: config.light,
-        targets: rustle_peers::Targets {
-            lower: whole(peers.lower),
-            target: whole(peers.target),
-            upper: whole(peers.upper),
-            outbound: whole(peers.outbound),
-        },
-        greeting_inbound: whole(peers.pending),
-        foreign: rustle_peers::Foreign {
-            places: whole(peers.foreign),
-            content: foreign.content,
-            dht: foreign.dht,
-            topics: foreign.topics,
-        },
-        reaches: reaches(config),
-        ping_idle: peers.ping_idle,
-        ping_timeout: peers.ping_timeout,
-        ..rustle_peers::Config::new(local)
-    }
-}
-
-/// The networks whose addresses can be dialled: Tor through a proxy only, and Yggdrasil as any other IPv6 address.
-fn reaches(config: &Config) -> Vec<Reach> {
-    let mut reaches = vec![Reach::Local, Reach::Clear, Reach::Yggdrasil];
-    if config.nat.proxy.is_some() {
-        reaches.push(Reach::Tor);
-    }
-    reaches
-}
-
-const fn foreign_access(config: &Config) -> ForeignAccess {
-    let (content, rest) = match config.foreign {
-        Foreign::Allow => (true, true),
-        Foreign::Content => (true, false),
-        Foreign::Deny => (false, false),
-    };
-    ForeignAccess {
-        content,
-        dht: rest,
-        topics: rest,
     }
 }
 

@@ -151,6 +151,7 @@ pub(super) fn peer_command(output: rustle_peers::Output, foreign: ForeignAccess)
                 Class::Foreign | Class::Pending => Admission::Foreign(foreign),
             },
         }),
+        Out::Rules(rules) => Some(Command::Rules(rules)),
         Out::Up { .. }
         | Out::Down { .. }
         | Out::Foreign { .. }
@@ -159,7 +160,6 @@ pub(super) fn peer_command(output: rustle_peers::Output, foreign: ForeignAccess)
         | Out::Fault { .. }
         | Out::AskPeers { .. }
         | Out::AnswerPeers { .. }
-        | Out::Rules(_)
         | Out::Reserve { .. }
         | Out::Unreserve { .. } => None,
     }

@@ -1,0 +1,90 @@
+//! What do the settings of a node mean for its parts?
+
+use rustle_net::ForeignAccess;
+use rustle_peers::GateLimits;
+use rustle_types::{PeerId, Reach};
+use rustle_wire::Services;
+
+use crate::config::{Config, Foreign};
+
+/// The settings of the peer manager.
+pub(crate) fn peer_settings(config: &Config, local: PeerId) -> rustle_peers::Config {
+    let (peers, foreign) = (&config.peers, foreign_access(config));
+    let mut services = Services::default();
+    let mut offer = |service, is_offered: bool| {
+        if is_offered {
+            services = services.and(service);
+        }
+    };
+    offer(Services::INBOUND, !config.listen.is_empty());
+    offer(Services::CONTENT, true);
+    offer(Services::RELAY, config.nat.relay_server);
+    offer(Services::RENDEZVOUS, config.discovery.rendezvous_server);
+    rustle_peers::Config {
+        network: config.network.clone(),
+        services,
+        bootstrap: config.bootstrap.clone(),
+        statics: config.discovery.static_peers.clone(),
+        light: config.light,
+        targets: rustle_peers::Targets {
+            lower: whole(peers.lower),
+            target: whole(peers.target),
+            upper: whole(peers.upper),
+            outbound: whole(peers.outbound),
+        },
+        greeting_inbound: whole(peers.pending),
+        foreign: rustle_peers::Foreign {
+            places: whole(peers.foreign),
+            content: foreign.content,
+            dht: foreign.dht,
+            topics: foreign.topics,
+        },
+        reaches: reaches(config),
+        ping_idle: peers.ping_idle,
+        ping_timeout: peers.ping_timeout,
+        ..rustle_peers::Config::new(local)
+    }
+}
+
+/// Room for the connections that the peer manager may want, and for as many again that are about to be refused by it.
+pub(crate) fn gate_limits(config: &Config) -> GateLimits {
+    let peers = &config.peers;
+    let inbound = whole(peers.upper) + whole(peers.foreign) + whole(peers.pending);
+    let defaults = GateLimits::default();
+    GateLimits {
+        pending: whole(peers.pending),
+        per_host: whole(peers.per_ip),
+        per_group: whole(peers.per_group),
+        accept_per_second: peers.accept_rate,
+        accept_burst: peers.accept_rate.saturating_mul(2),
+        memory_bytes: peers.memory_mib.map(|mib| u64::from(mib) << 20),
+        established_inbound: inbound.max(defaults.established_inbound),
+        established: (inbound + whole(peers.outbound)).max(defaults.established),
+    }
+}
+
+/// The networks whose addresses can be dialled: Tor through a proxy only, and Yggdrasil as any other IPv6 address.
+fn reaches(config: &Config) -> Vec<Reach> {
+    let mut reaches = vec![Reach::Local, Reach::Clear, Reach::Yggdrasil];
+    if config.nat.proxy.is_some() {
+        reaches.push(Reach::Tor);
+    }
+    reaches
+}
+
+pub(crate) const fn foreign_access(config: &Config) -> ForeignAccess {
+    let (content, rest) = match config.foreign {
+        Foreign::Allow => (true, true),
+        Foreign::Content => (true, false),
+        Foreign::Deny => (false, false),
+    };
+    ForeignAccess {
+        content,
+        dht: rest,
+        topics: rest,
+    }
+}
+
+fn whole(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
