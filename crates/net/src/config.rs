@@ -44,6 +44,8 @@ pub(crate) const STREAMS_UNADMITTED_MAX: usize = 16;
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long dialling one address may take, if nothing else is set.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long nothing may be written of a control message before the peer is given up, if nothing else is set.
+const WRITE_STALL: Duration = Duration::from_secs(60);
 /// How long the last message of a connection may take to reach the peer.
 pub(crate) const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long connections may take to close when the node stops.
@@ -119,12 +121,17 @@ pub struct Config {
     pub accept_timeout: Duration,
     /// How long dialling one address may take, cipher and multiplexer included; what a proxy needs comes on top.
     pub dial_timeout: Duration,
+    /// How long a control message may wait for a peer that does not read.
+    pub write_stall: Duration,
     /// Whether to look for nodes on the local network, and to let them find this one.
     pub mdns: bool,
     /// Where to register under the network, and to look for others; each ends with `/p2p/…`. At most 16 peers.
     pub rendezvous_points: Vec<Multiaddr>,
     /// Whether to be such a point. Foreign peers are served where they get answers from the DHT.
     pub rendezvous_server: bool,
+    /// Whether to take part without serving others: no listener, whatever `listen` says, no answers of the DHT, and of the
+    /// acceptors only those for content, as blocks come on streams of the peer.
+    pub light: bool,
     /// What foreign peers may be admitted to. Their streams wait a little until they are recognised; streams for the rest
     /// are refused at once where a peer that dialled has not completed the handshake.
     pub foreign: ForeignAccess,
@@ -187,20 +194,30 @@ impl Config {
             gate: GateLimits::default(),
             accept_timeout: ACCEPT_TIMEOUT,
             dial_timeout: DIAL_TIMEOUT,
+            write_stall: WRITE_STALL,
             mdns: false,
             rendezvous_points: Vec::new(),
             rendezvous_server: false,
+            light: false,
             foreign: ForeignAccess::ALL,
             proxy: None,
         }
     }
 
-    /// Switches off what would give a node away that hides behind a proxy.
-    pub(crate) fn conceal(&mut self) {
+    /// Switches off what does not go with the rest: what would give a node away that hides behind a proxy, and what a
+    /// light one does not serve.
+    pub(crate) fn reconcile(&mut self) {
         if self.proxy.is_some() {
             // Both announce where it listens.
             self.dht = DhtMode::Client;
             self.mdns = false;
+        }
+        if self.light {
+            self.listen.clear();
+            self.dht = DhtMode::Client;
+            self.rendezvous_server = false;
+            // Blocks that it asked for come on streams that the peer opens.
+            self.acceptors.retain(|acceptor| acceptor.scope == Scope::Content);
         }
     }
 }

@@ -194,6 +194,9 @@ pub enum ControlError {
     /// The peer does not read: so many messages wait.
     #[error("the peer does not read: {0} control messages wait")]
     Stalled(usize),
+    /// The peer does not read: nothing could be written for so long.
+    #[error("the peer does not read: nothing could be written for {0:?}")]
+    Unread(Duration),
     /// It could not be opened, read or written.
     #[error("{0}")]
     Io(String),

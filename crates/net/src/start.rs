@@ -62,7 +62,7 @@ pub enum StartError {
 /// All addresses are bound when this returns; `Event::Listening` tells the ports that the system chose. To be called
 /// within a tokio runtime with time and I/O.
 pub fn spawn(mut config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHandle<()>), StartError> {
-    config.conceal();
+    config.reconcile();
     let counts = Arc::default();
     if config.rendezvous_server {
         config.acceptors.push(rendezvous_point());
@@ -77,9 +77,9 @@ pub fn spawn(mut config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHand
     let streams = Streams::new(
         Arc::new(routes),
         Arc::clone(&counts),
-        config.foreign,
         activity.clone(),
         door.clone(),
+        &config,
     );
     let behaviour = Behaviour::new(&config, streams).map_err(StartError::Transport)?;
     let mut swarm = build(&config, behaviour, door.clone(), activity)

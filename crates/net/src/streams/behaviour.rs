@@ -18,6 +18,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::handler::{Handler, OpenRequest, Order};
 use super::routes::Routes;
 use super::{ControlEvent, StreamsEvent};
+use crate::Config;
 use crate::activity::{Activity, Registry};
 use crate::admission::{Admission, Connections, Counts, ForeignAccess, Scope, Shared};
 use crate::config::{CONTROL_MESSAGES_QUEUED_MAX, STREAM_REQUESTS_QUEUED_MAX};
@@ -30,6 +31,7 @@ pub(crate) struct Streams {
     routes: Arc<Routes>,
     counts: Arc<Counts>,
     foreign: ForeignAccess,
+    write_stall: Duration,
     activity: Registry,
     door: Door,
     /// Connections that did not come through the door.
@@ -72,14 +74,15 @@ impl Streams {
     pub(crate) fn new(
         routes: Arc<Routes>,
         counts: Arc<Counts>,
-        foreign: ForeignAccess,
         activity: Registry,
         door: Door,
+        config: &Config,
     ) -> Self {
         Self {
             routes,
             counts,
-            foreign,
+            foreign: config.foreign,
+            write_stall: config.write_stall,
             activity,
             door,
             outbound: 0,
@@ -252,6 +255,7 @@ impl Streams {
             shared,
             orders_receiver,
             requests_receiver,
+            self.write_stall,
         )
     }
 }

@@ -1,12 +1,14 @@
 //! What is said on the control stream of one connection?
 //!
 //! Frames of at most 1 KiB in both directions, written in order, read one at a time: a peer that floods is read only as
-//! fast as its messages are taken, and one that does not read is given up once its queue is full.
+//! fast as its messages are taken. Before the handshake is complete, a single frame is read and nothing behind it. A peer
+//! that does not read is given up once its queue is full, or nothing could be written for a while.
 
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use futures::{AsyncRead, AsyncWrite};
@@ -19,9 +21,13 @@ use super::ControlEvent;
 use crate::config::{CONTROL_MESSAGES_QUEUED_MAX, FAREWELL_TIMEOUT};
 use crate::{ControlError, Stream};
 
+/// What is read before the handshake is complete: one frame, with its length.
+const GREETING_BYTES_MAX: usize = CONTROL_FRAME_BYTES_MAX + 2;
+
 /// The control stream of a connection, from before it is opened until after it is closed.
 pub(super) struct ControlStream {
     state: State,
+    write_stall: Duration,
     outgoing: VecDeque<Box<Control>>,
     /// Runs from the command to part on; once it is over the connection closes, whatever the peer does.
     parting: Option<Pin<Box<Sleep>>>,
@@ -42,14 +48,27 @@ struct Open {
     unsent: BytesMut,
     flushed: bool,
     closed: bool,
+    write_stall: Duration,
+    /// Runs while nothing can be written.
+    stalled: Option<Pin<Box<Sleep>>>,
+    greeting: Greeting,
+}
+
+/// What came before the handshake was complete.
+#[derive(Default)]
+struct Greeting {
+    bytes: usize,
+    is_whole: bool,
 }
 
 // === impl ControlStream ===
 
 impl ControlStream {
-    pub(super) fn new() -> Self {
+    /// One that is given up where nothing could be written for `write_stall`.
+    pub(super) fn new(write_stall: Duration) -> Self {
         Self {
             state: State::Awaited,
+            write_stall,
             outgoing: VecDeque::new(),
             parting: None,
             told: VecDeque::new(),
@@ -70,6 +89,9 @@ impl ControlStream {
             unsent: BytesMut::new(),
             flushed: true,
             closed: false,
+            write_stall: self.write_stall,
+            stalled: None,
+            greeting: Greeting::default(),
         }));
         self.told.push_back(ControlEvent::Opened);
     }
@@ -107,12 +129,13 @@ impl ControlStream {
         self.parting = Some(Box::pin(tokio::time::sleep(FAREWELL_TIMEOUT)));
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ControlEvent> {
+    /// To be polled again as soon as the connection is admitted.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, is_admitted: bool) -> Poll<ControlEvent> {
         if let Some(event) = self.told.pop_front() {
             return Poll::Ready(event);
         }
         if let State::Open(open) = &mut self.state {
-            match open.poll(cx, &mut self.outgoing, self.parting.is_some()) {
+            match open.poll(cx, &mut self.outgoing, self.parting.is_some(), is_admitted) {
                 Poll::Ready(Ok(message)) => return Poll::Ready(ControlEvent::Message(Box::new(message))),
                 Poll::Ready(Err(error)) => self.on_broken(error),
                 Poll::Pending => {}
@@ -154,6 +177,7 @@ impl Open {
         cx: &mut Context<'_>,
         outgoing: &mut VecDeque<Box<Control>>,
         parting: bool,
+        is_admitted: bool,
     ) -> Poll<Result<Control, ControlError>> {
         match self.poll_write(cx, outgoing) {
             Poll::Ready(Ok(())) if parting && !self.closed => {
@@ -166,14 +190,36 @@ impl Open {
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
         }
         loop {
-            let message = ready!(self.poll_read(cx))?;
+            // Whoever parts waits for the end of the stream, whatever comes before it.
+            let message = ready!(self.poll_read(cx, is_admitted || parting))?;
             if !parting {
                 return Poll::Ready(Ok(message));
             }
         }
     }
 
+    /// Writes what waits, unless nothing could be written for too long.
     fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        outgoing: &mut VecDeque<Box<Control>>,
+    ) -> Poll<Result<(), ControlError>> {
+        let written = self.poll_write_all(cx, outgoing);
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let write_stall = self.write_stall;
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(write_stall)));
+        stalled
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(ControlError::Unread(write_stall)))
+    }
+
+    fn poll_write_all(
         &mut self,
         cx: &mut Context<'_>,
         outgoing: &mut VecDeque<Box<Control>>,
@@ -187,6 +233,7 @@ impl Open {
                 }
                 self.unsent.advance(written);
                 self.flushed = false;
+                self.stalled = None;
             }
             if let Some(message) = outgoing.pop_front() {
                 frame::encode(&message.encode(), &mut self.unsent);
@@ -200,15 +247,30 @@ impl Open {
         }
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Control, ControlError>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, is_free: bool) -> Poll<Result<Control, ControlError>> {
         loop {
+            if self.greeting.is_whole && !is_free {
+                return Poll::Pending;
+            }
             if let Some(message) = self.decoder.next()? {
+                self.greeting.is_whole = true;
                 return Poll::Ready(Ok(Control::decode(&message)?));
             }
-            let mut piece = [0; CONTROL_FRAME_BYTES_MAX];
-            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut piece)).map_err(broken)? {
+            let mut piece = [0; GREETING_BYTES_MAX];
+            // A whole frame fits, so that there is room as long as there is none.
+            let room = if is_free {
+                GREETING_BYTES_MAX
+            } else {
+                GREETING_BYTES_MAX - self.greeting.bytes
+            };
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut piece[..room])).map_err(broken)? {
                 0 => return Poll::Ready(Err(ControlError::Closed)),
-                read => self.decoder.push(&piece[..read]),
+                read => {
+                    self.decoder.push(&piece[..read]);
+                    if !is_free {
+                        self.greeting.bytes += read;
+                    }
+                }
             }
         }
     }

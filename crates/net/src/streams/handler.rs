@@ -4,7 +4,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use libp2p::StreamProtocol;
 use libp2p::swarm::handler::{
     ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound, ProtocolsChange,
@@ -18,7 +21,7 @@ use super::ControlEvent;
 use super::control::ControlStream;
 use super::negotiate::{Accept, Offer};
 use super::routes::Routes;
-use crate::admission::Shared;
+use crate::admission::{Scope, Shared};
 use crate::config::{CONTROL_PROTOCOL, STREAM_ACCEPT_TIMEOUT, STREAM_OPEN_TIMEOUT, STREAMS_OPENING_MAX};
 use crate::{ControlError, OpenError, Stream};
 
@@ -51,6 +54,8 @@ pub(crate) struct Handler {
     shared: Arc<Shared>,
     control: ControlStream,
     control_requested: bool,
+    /// Until it is settled what the connection is served.
+    settling: Option<BoxFuture<'static, ()>>,
     orders: mpsc::Receiver<Order>,
     requests: mpsc::Receiver<OpenRequest>,
     opening: usize,
@@ -67,11 +72,18 @@ impl Handler {
         shared: Arc<Shared>,
         orders: mpsc::Receiver<Order>,
         requests: mpsc::Receiver<OpenRequest>,
+        write_stall: Duration,
     ) -> Self {
+        let settled = Arc::clone(&shared);
+        let settling = async move {
+            // What it is served concerns others.
+            let _ = settled.settled(Scope::Own).await;
+        };
         Self {
             routes,
             shared,
-            control: ControlStream::new(),
+            settling: Some(settling.boxed()),
+            control: ControlStream::new(write_stall),
             control_requested: false,
             orders,
             requests,
@@ -158,7 +170,12 @@ impl ConnectionHandler for Handler {
         while let Poll::Ready(Some(order)) = self.orders.poll_recv(cx) {
             self.on_order(order);
         }
-        if let Poll::Ready(event) = self.control.poll(cx) {
+        if let Some(settling) = &mut self.settling
+            && settling.poll_unpin(cx).is_ready()
+        {
+            self.settling = None;
+        }
+        if let Poll::Ready(event) = self.control.poll(cx, self.settling.is_none()) {
             return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(event));
         }
         if self.opening < STREAMS_OPENING_MAX

@@ -304,3 +304,55 @@ async fn what_a_foreign_peer_may_not_have_is_not_asked_of_it_either() {
         assert!(!matches!(event, Event::Subscribed { .. }), "was told {event:?}");
     }
 }
+
+#[tokio::test]
+async fn a_light_node_listens_nowhere_and_serves_nothing_of_ours() {
+    let (sync, _own) = acceptor(OWN, Scope::Own, 1);
+    let (bitswap, mut blocks) = acceptor(CONTENT, Scope::Content, 1);
+    let mut server = Peer::start(config(TCP)).await;
+    let (net, mut events, _task) = rustle_net::spawn(Config {
+        light: true,
+        ..serving(TCP, ForeignAccess::ALL, vec![sync, bitswap])
+    })
+    .unwrap();
+    net.send(Command::Dial {
+        request: 1,
+        peer: Some(server.id()),
+        addresses: vec![server.address.clone()],
+    })
+    .await
+    .unwrap();
+    let light = net.peer_id();
+    let ours = within("connected", async {
+        loop {
+            match events.recv().await.unwrap() {
+                Event::Connected { connection, .. } => break connection,
+                event => assert!(!matches!(event, Event::Listening { .. }), "{event:?}"),
+            }
+        }
+    })
+    .await;
+    net.send(admit(ours)).await.unwrap();
+
+    let (protocols, addresses) = server
+        .wait("identified", |event| match event {
+            Event::Identified {
+                peer,
+                protocols,
+                listen_addresses,
+                ..
+            } if *peer == light => Some((protocols.clone(), listen_addresses.clone())),
+            _ => None,
+        })
+        .await;
+    assert!(
+        !protocols.iter().any(|name| name.contains("kad") || name == OWN),
+        "{protocols:?}"
+    );
+    assert!(addresses.is_empty(), "{addresses:?}");
+    let own = within("the answer", server.net.open(light, &[OWN.to_owned()])).await;
+    assert_eq!(own.map(|_| ()), Err(OpenError::Unsupported));
+    let content = within("the stream", server.net.open(light, &[CONTENT.to_owned()])).await;
+    assert!(content.is_ok());
+    within("the blocks", blocks.recv()).await.unwrap();
+}

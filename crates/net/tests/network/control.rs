@@ -1,10 +1,14 @@
 //! The control stream between two nodes.
 
-use rustle_net::{CONTROL_PROTOCOL, Command, ControlError, EVENTS_QUEUED_MAX, Event, OpenError};
-use rustle_types::{Multiaddr, PeerId, Timestamp};
-use rustle_wire::{Control, Disconnect, DisconnectReason, Hello, Services, Versions};
+use std::time::Duration;
 
-use crate::peer::{Peer, QUIC, TCP, config, within};
+use bytes::BytesMut;
+use rustle_net::{CONTROL_PROTOCOL, Command, Config, ControlError, EVENTS_QUEUED_MAX, Event, OpenError};
+use rustle_types::{Multiaddr, PeerId, Timestamp};
+use rustle_wire::{Control, Disconnect, DisconnectReason, Hello, Services, Versions, frame};
+
+use crate::peer::{Peer, QUIC, TCP, admit, config, within};
+use crate::rude;
 
 async fn frames_go_both_ways(listen: &str) {
     let mut dialer = Peer::start(config(listen)).await;
@@ -106,6 +110,78 @@ async fn a_second_control_stream_is_refused_from_either_side() {
 
     assert_eq!(acceptor.net.counters().surplus_control, 1);
     assert_eq!(dialer.net.counters().surplus_control, 1);
+}
+
+/// A hello and then a ping in one go, from a peer that has not heard an answer.
+#[tokio::test]
+async fn nothing_behind_the_greeting_is_read_before_the_handshake_is_complete() {
+    let mut node = Peer::start(config(TCP)).await;
+    let mut bytes = BytesMut::new();
+    for message in [large_message(1), Control::PingRequest { nonce: 2 }] {
+        frame::encode(&message.encode(), &mut bytes);
+    }
+    let rude = rude::dial(&node.address, &bytes, false);
+
+    let connection = node
+        .wait("the greeting", |event| match event {
+            Event::Control { connection, message } => {
+                assert_eq!(*message, large_message(1));
+                Some(*connection)
+            }
+            _ => None,
+        })
+        .await;
+    // All that is going to be read has been read.
+    let mut idle = Duration::ZERO;
+    while idle < Duration::from_millis(200) {
+        node.send(Command::Probe { connection }).await;
+        idle = node
+            .wait("an answer to the probe", |event| match event {
+                Event::Activity { idle, .. } => Some(*idle),
+                Event::Control { message, .. } => panic!("read {message:?}"),
+                _ => None,
+            })
+            .await;
+    }
+
+    node.send(admit(connection)).await;
+    assert_eq!(node.control(connection).await, Control::PingRequest { nonce: 2 });
+    rude.abort();
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_is_given_up_in_time() {
+    /// What a stream takes before its reader does anything.
+    const WINDOW_BYTES: usize = 256 * 1024;
+    let mut node = Peer::start(Config {
+        write_stall: Duration::from_millis(200),
+        ..config(TCP)
+    })
+    .await;
+    let rude = rude::dial(&node.address, &[], false);
+    let connection = node
+        .wait("the stream", |event| match event {
+            Event::ControlOpened { connection } => Some(*connection),
+            _ => None,
+        })
+        .await;
+
+    // Some more than it takes, and less than would be too much for the queue.
+    let messages = WINDOW_BYTES / large_message(0).encode().len() + 8;
+    for nonce in 0..messages {
+        let message = large_message(nonce as u64);
+        node.send(Command::SendControl { connection, message }).await;
+        node.settle().await;
+    }
+
+    let error = node
+        .wait("the end", |event| match event {
+            Event::ControlBroken { error, .. } => Some(error.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(error, ControlError::Unread(Duration::from_millis(200)));
+    rude.abort();
 }
 
 /// Some 400 bytes.

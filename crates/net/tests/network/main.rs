@@ -16,4 +16,5 @@ mod mdns;
 mod peer;
 mod proxy;
 mod rendezvous;
+mod rude;
 mod streams;
