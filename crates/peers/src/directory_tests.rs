@@ -1,3 +1,5 @@
+//! Does the directory keep its bounds, and what it was told?
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;

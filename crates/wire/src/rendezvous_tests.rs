@@ -1,3 +1,5 @@
+//! Do the words of rendezvous survive, and is garbage told?
+
 use proptest::prelude::*;
 
 use super::*;

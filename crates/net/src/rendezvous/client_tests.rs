@@ -1,3 +1,5 @@
+//! When does the client register, ask and give up?
+
 use super::*;
 use crate::rendezvous::namespace;
 

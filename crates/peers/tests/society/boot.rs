@@ -3,7 +3,8 @@
 use rustle_types::PeerId;
 use rustle_wire::{PeerEntry, PeersList, Services};
 
-use crate::world::{World, peer, place};
+use crate::node::{peer, place};
+use crate::world::World;
 
 const MINUTE: u64 = 60_000;
 

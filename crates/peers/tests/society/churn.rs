@@ -2,7 +2,8 @@
 
 use rand::RngExt as _;
 
-use crate::world::{World, place};
+use crate::node::place;
+use crate::world::World;
 
 const NODES: usize = 50;
 const HOUR: u64 = 3_600_000;

@@ -3,7 +3,9 @@
 use rustle_types::{Group, PeerId};
 use rustle_wire::{PeerEntry, PeersList, Services};
 
-use crate::world::{World, peer, place};
+use crate::node::{peer, place};
+
+use crate::world::World;
 
 const MINUTE: u64 = 60_000;
 
@@ -49,7 +51,8 @@ fn attacked(attackers: usize) -> (World, usize) {
 fn attackers_that_dial_in_and_lie_do_not_get_all_outbound_places() {
     let (mut world, honest) = attacked(64);
     world.run_until(6 * 60 * MINUTE);
-    let is_attacker = |peer: &PeerId| (honest + 1..honest + 65).any(|index| self::peer(index) == *peer);
+    let is_attacker =
+        |peer: &PeerId| (honest + 1..honest + 65).any(|index| crate::node::peer(index) == *peer);
     let views: Vec<_> = world
         .manager(30)
         .views()

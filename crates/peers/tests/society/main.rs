@@ -5,6 +5,7 @@
 mod boot;
 mod churn;
 mod eclipse;
+mod node;
 mod opening;
 mod relaying;
 mod world;

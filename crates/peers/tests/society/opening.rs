@@ -3,7 +3,8 @@
 use rand::RngExt as _;
 use rustle_peers::Input;
 
-use crate::world::{World, place};
+use crate::node::place;
+use crate::world::World;
 
 #[test]
 fn simultaneous_opens_end_with_exactly_one_connection_in_ten_thousand_schedules() {

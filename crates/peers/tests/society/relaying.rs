@@ -4,7 +4,8 @@ use rustle_peers::{Input, Output};
 use rustle_types::Machine as _;
 use rustle_wire::Services;
 
-use crate::world::{World, peer, place};
+use crate::node::{peer, place};
+use crate::world::World;
 
 #[test]
 fn a_node_behind_a_nat_holds_two_relays_and_replaces_a_lost_one() {

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
+use crate::node::{Node, ephemeral, peer, place};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use rustle_peers::{Config, DialFailure, Input, Manager, Output};
@@ -15,24 +16,6 @@ use rustle_wire::{Control, Disconnect, PeersList, PeersRequest};
 
 /// When the first node starts, by the wall clock.
 const START_MILLIS: u64 = 1_800_000_000_000;
-
-/// What a node said or learned, for tests to look at.
-pub(crate) type Answerer = Box<dyn FnMut(&mut StdRng, PeerId) -> Option<PeersList>>;
-
-pub(crate) struct Node {
-    pub(crate) config: Config,
-    pub(crate) address: Multiaddr,
-    /// Present while the node runs.
-    pub(crate) manager: Option<Manager>,
-    /// What it has asked to keep, as a store keeps it.
-    records: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
-    /// Counts restarts, so that what was on its way to an earlier life is not delivered to the next.
-    life: u64,
-    /// Answers for the manager when it is asked for peers.
-    pub(crate) liar: Option<Answerer>,
-    pub(crate) dialled: Vec<Multiaddr>,
-    pub(crate) started: u64,
-}
 
 #[derive(Debug)]
 struct Link {
@@ -546,25 +529,4 @@ impl World {
             }
         }
     }
-}
-
-/// The id of a node.
-pub(crate) fn peer(index: usize) -> PeerId {
-    // An identity multihash of four bytes is a valid peer id.
-    let [_, _, _, _, _, a, b, c] = u64::try_from(index).unwrap().to_be_bytes();
-    PeerId::from_bytes(&[0x00, 0x04, 7, a, b, c]).unwrap()
-}
-
-/// Where a node lives: in a group of its own.
-pub(crate) fn place(index: usize) -> Multiaddr {
-    format!("/ip4/{}.{}.0.1/tcp/4747", 20 + index / 250, index % 250)
-        .parse()
-        .unwrap()
-}
-
-fn ephemeral(address: &Multiaddr, link: usize) -> Multiaddr {
-    let ip = rustle_types::address::ip(address).unwrap();
-    format!("/ip4/{ip}/tcp/{}", 20_000 + link % 40_000)
-        .parse()
-        .unwrap()
 }
