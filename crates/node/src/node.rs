@@ -134,6 +134,7 @@ impl Node {
                 false => DhtMode::Auto,
             },
             gate: gate_limits(&config),
+            light: config.light,
             foreign,
             mdns: config.discovery.mdns,
             rendezvous_points: config.discovery.rendezvous.clone(),
