@@ -1,8 +1,11 @@
 //! What does a node need to know before it can talk, and which bounds hold?
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustle_peers::GateLimits;
+use rustle_store::Store;
 use rustle_types::limits::{CHAIN_TOPIC_BYTES_MAX, CHAINS_MAX, GOSSIP_MESSAGE_BYTES_MAX};
 use rustle_types::{ConnectionId, Multiaddr, NetworkName, PeerId};
 use tokio::sync::mpsc;
@@ -80,6 +83,10 @@ pub(crate) const DHT_DIALS_MAX: usize = 16;
 pub(crate) const PROVIDED_KEYS_MAX: usize = 16 * 1024;
 /// Keys that only others provide and this node remembers; they take no room from its own.
 pub(crate) const FOREIGN_KEYS_MAX: usize = 8 * 1024;
+/// Of those, keys that one provider may take: strangers share the room.
+pub(crate) const FOREIGN_KEYS_PER_PROVIDER_MAX: usize = FOREIGN_KEYS_MAX / 2;
+/// Provider records that wait to be written to the disk; beyond it no new ones are taken.
+pub(crate) const DHT_WRITES_MAX: usize = 16 * 1024;
 /// Addresses that are remembered with each of their providers.
 pub(crate) const PROVIDER_ADDRESSES_MAX: usize = 4;
 /// Addresses that are told with a peer that was discovered.
@@ -101,7 +108,6 @@ pub(crate) const RENDEZVOUS_STREAMS_QUEUED_MAX: usize = 32;
 pub(crate) const MDNS_ADDRESSES_MAX: usize = 1024;
 
 /// How a node takes part. Made with [`Config::new`].
-#[derive(Debug)]
 pub struct Config {
     /// The key of the node.
     pub identity: Identity,
@@ -123,6 +129,8 @@ pub struct Config {
     pub dial_timeout: Duration,
     /// How long a control message may wait for a peer that does not read.
     pub write_stall: Duration,
+    /// Where the DHT's records of others outlive the process; nowhere where it is absent.
+    pub dht_records: Option<Arc<dyn Store>>,
     /// Whether to look for nodes on the local network, and to let them find this one.
     pub mdns: bool,
     /// Where to register under the network, and to look for others; each ends with `/p2p/…`. At most 16 peers.
@@ -195,6 +203,7 @@ impl Config {
             accept_timeout: ACCEPT_TIMEOUT,
             dial_timeout: DIAL_TIMEOUT,
             write_stall: WRITE_STALL,
+            dht_records: None,
             mdns: false,
             rendezvous_points: Vec::new(),
             rendezvous_server: false,
@@ -219,5 +228,15 @@ impl Config {
             // Blocks that it asked for come on streams that the peer opens.
             self.acceptors.retain(|acceptor| acceptor.scope == Scope::Content);
         }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("identity", &self.identity)
+            .field("network", &self.network)
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
     }
 }

@@ -106,6 +106,7 @@ impl Task {
         if self.discovery.crawl <= now {
             self.crawl();
         }
+        self.keep_records(now);
         let Some(client) = &mut self.discovery.client else {
             return;
         };

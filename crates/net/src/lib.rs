@@ -52,6 +52,7 @@ mod gated;
 mod guarded;
 mod handle;
 mod identity;
+mod keeping;
 mod providers;
 mod proxy;
 mod rendezvous;

@@ -16,6 +16,7 @@ use crate::config::{EVENTS_HELD_MAX, STOP_TIMEOUT};
 use crate::dht::Searches;
 use crate::discovery::Discovery;
 use crate::handle::Request;
+use crate::keeping::Keeping;
 use crate::sightings::Sightings;
 use crate::standing::Standing;
 use crate::{Config, Event};
@@ -35,6 +36,7 @@ pub(crate) struct Task {
     pub(crate) standing: Standing,
     pub(crate) sightings: Sightings,
     pub(crate) discovery: Discovery,
+    pub(crate) keeping: Keeping,
 }
 
 // === impl Task ===
@@ -58,6 +60,7 @@ impl Task {
             standing: Standing::new(config.dht),
             sightings: Sightings::new(config.identity.peer_id()),
             discovery: Discovery::new(config),
+            keeping: Keeping::default(),
         }
     }
 
@@ -66,6 +69,7 @@ impl Task {
         self.on_moved();
         let asker = self.work().await;
         self.stop().await;
+        self.keep_last_records().await;
         if let Some(asker) = asker {
             // Whoever asked may have gone.
             let _ = asker.send(());

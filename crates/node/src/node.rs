@@ -136,6 +136,7 @@ impl Node {
             gate: gate_limits(&config),
             light: config.light,
             foreign,
+            dht_records: (!config.light).then(|| Arc::clone(&store)),
             mdns: config.discovery.mdns,
             rendezvous_points: config.discovery.rendezvous.clone(),
             rendezvous_server: config.discovery.rendezvous_server,

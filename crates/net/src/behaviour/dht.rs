@@ -1,5 +1,6 @@
 //! Which DHT does a node take part in, and what does it keep for others?
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use libp2p::{StreamProtocol, kad};
@@ -29,7 +30,11 @@ pub(super) fn behaviour(config: &Config) -> kad::Behaviour<Providers> {
         .set_record_filtering(kad::StoreInserts::FilterBoth)
         .set_query_timeout(DHT_QUERY_TIMEOUT)
         .set_periodic_bootstrap_interval(Some(DHT_REFRESH_INTERVAL));
-    let mut kad = kad::Behaviour::with_config(peer, Providers::new(peer), settings);
+    let mut providers = Providers::new(peer);
+    if let Some(store) = &config.dht_records {
+        providers = providers.with_records(Arc::clone(store));
+    }
+    let mut kad = kad::Behaviour::with_config(peer, providers, settings);
     // Left alone, it becomes a server once it has an external address, even a private one or that of a relay.
     kad.set_mode(Some(kad::Mode::Client));
     kad

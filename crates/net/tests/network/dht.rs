@@ -1,9 +1,12 @@
 //! The DHT between three nodes of which two do not know each other.
 
-use rustle_net::{Command, Config, DhtMode, Event, Source};
+use std::sync::Arc;
+
+use rustle_net::{Command, Config, DhtMode, Event, Identity, Source};
+use rustle_store::{MemoryStore, Scan, Store, Table};
 use rustle_types::{BlockId, Multiaddr, PeerId};
 
-use crate::peer::{Peer, TCP, config};
+use crate::peer::{Peer, TCP, config, within};
 
 /// Both sides know from identify where the other can be dialled.
 async fn acquainted(a: &mut Peer, b: &mut Peer) {
@@ -193,4 +196,42 @@ async fn a_search_without_peers_ends_with_nothing() {
         })
         .await;
     assert_eq!(addresses, Vec::<Multiaddr>::new());
+}
+
+#[tokio::test]
+async fn what_others_provide_is_known_after_a_restart() {
+    let disk = Arc::new(MemoryStore::new());
+    let identity = Identity::generate();
+    let kept = |identity: &Identity| Config {
+        identity: identity.clone(),
+        dht_records: Some(Arc::clone(&disk) as Arc<dyn Store>),
+        ..config(TCP)
+    };
+    let mut provider = Peer::start(config(TCP)).await;
+    let mut keeper = Peer::start(kept(&identity)).await;
+    acquainted(&mut provider, &mut keeper).await;
+    provider.welcome_all();
+    keeper.welcome_all();
+    let cid = BlockId::of(b"some content").cid();
+    provider.send(Command::Provide { cid }).await;
+    let all = Scan::prefix(b"", usize::MAX);
+    for request in 0.. {
+        keeper.send(Command::FindProviders { request, cid }).await;
+        providers(&mut keeper, request).await;
+        if !disk.scan(Table::Dht, &all).unwrap().is_empty() {
+            break;
+        }
+    }
+    keeper.net.shutdown().await;
+    within("the end", keeper.task).await.unwrap();
+    provider.net.shutdown().await;
+
+    let mut again = Peer::start(kept(&identity)).await;
+    again.send(Command::FindProviders { request: 1, cid }).await;
+    let known: Vec<PeerId> = providers(&mut again, 1)
+        .await
+        .into_iter()
+        .map(|(peer, _)| peer)
+        .collect();
+    assert_eq!(known, [provider.id()]);
 }
