@@ -138,6 +138,11 @@ impl Engine {
         self.peers.peers_up()
     }
 
+    /// Who is at the other end of a connection.
+    pub fn peer(&self, connection: rustle_types::ConnectionId) -> Option<PeerId> {
+        self.peers.peer(connection)
+    }
+
     /// How many chains are open.
     pub fn chains_open(&self) -> usize {
         self.chains.len()

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use rustle_engine::{Ask, AskError, Engine, Input, Output, Reply};
 use rustle_net::{Command, Event, ForeignAccess, MessageRef, Net};
+use rustle_peers::Class;
 use rustle_store::Batch;
 use rustle_types::{ChainId, Machine as _, Multiaddr, PeerId};
 use rustle_wire::{JoinReply, JoinRequest, PeersList};
@@ -191,12 +192,6 @@ impl Core {
         words::note(&event);
         let out = &mut self.outgoing;
         match &event {
-            Event::Connected { peer, connection, .. } => {
-                out.told.push_back(Told::Connected {
-                    peer: *peer,
-                    connection: *connection,
-                });
-            }
             Event::Disconnected { peer, connection, .. } => {
                 out.told.push_back(Told::Disconnected {
                     peer: *peer,
@@ -330,13 +325,32 @@ impl Core {
                     let _ = asker.send(list);
                 }
             }
-            other => out.commands.extend(words::peer_command(other, self.foreign)),
+            other => {
+                // Nothing is asked of a peer before it is known what it is.
+                if let Out::Admit { connection, class } = &other
+                    && let Some(peer) = self.engine.peer(*connection)
+                    && (*class == Class::Rustle || self.foreign.content)
+                {
+                    let connection = *connection;
+                    out.told.push_back(Told::Connected { peer, connection });
+                }
+                out.commands.extend(words::peer_command(other, self.foreign));
+            }
         }
     }
 
     /// Hands over what there is room for.
     fn flush(&mut self) {
         let out = &mut self.outgoing;
+        // First, so that the exchange knows a peer before the network lets its streams in.
+        while !out.told.is_empty() {
+            let Ok(permit) = self.exchange.try_reserve() else {
+                break;
+            };
+            if let Some(told) = out.told.pop_front() {
+                permit.send(told);
+            }
+        }
         while !out.commands.is_empty() {
             let Some(permit) = self.net.try_reserve() else {
                 break;
@@ -353,14 +367,6 @@ impl Core {
                 Some((Some(ticket), batch)) => permit.commit(ticket, batch),
                 Some((None, batch)) => permit.persist(batch),
                 None => break,
-            }
-        }
-        while !out.told.is_empty() {
-            let Ok(permit) = self.exchange.try_reserve() else {
-                break;
-            };
-            if let Some(told) = out.told.pop_front() {
-                permit.send(told);
             }
         }
     }

@@ -89,6 +89,10 @@ impl Rule {
     /// Reads a record.
     pub fn from_record(key: &[u8], value: &[u8]) -> Result<Self, RuleRecordError> {
         let (kind, target) = parse_key(key).ok_or(RuleRecordError)?;
+        // Under another key than its own a rule could not be removed.
+        if self::key(kind, &target) != key {
+            return Err(RuleRecordError);
+        }
         let [RECORD_VERSION, origin, rest @ ..] = value else {
             return Err(RuleRecordError);
         };
