@@ -648,6 +648,9 @@ fn a_foreign_peer_that_was_asked_for_is_always_let_in() {
     assert_eq!(connect_result(&outputs), Some(Ok(id(BOB))));
 }
 
+/// Boot, requests, and peers of the book together.
+const DIALS_BOUND: usize = 1 + CONNECTS_MAX + 8 + 16 + 1;
+
 fn any_input() -> impl Strategy<Value = Input> {
     let connection = (1u64..6).prop_map(ConnectionId);
     let peer = prop::sample::select(vec![ALICE, BOB]).prop_map(id);
@@ -701,6 +704,16 @@ fn any_input() -> impl Strategy<Value = Input> {
             why: DialFailure::Unreachable,
             error: String::new()
         }),
+        (any::<bool>(), any::<bool>()).prop_map(|(is_bob, is_needed)| Input::Learned {
+            peer: id(if is_bob { BOB } else { ALICE }),
+            addresses: vec![address(4)],
+            source: if is_needed {
+                SourceKind::Invitation
+            } else {
+                SourceKind::Exchange
+            },
+        }),
+        prop::sample::select(Fault::ALL.to_vec()).prop_map(|fault| Input::Fault { peer: id(BOB), fault }),
         (0u64..9).prop_map(|request| Input::Connect {
             request,
             address: address(2)
@@ -732,6 +745,13 @@ proptest! {
             for peer in &up {
                 prop_assert!(manager.is_up(peer));
             }
+            prop_assert_eq!(manager.peers_up(), up.len());
+            for view in manager.address_views(None, None) {
+                // Whoever is connected does not wait for a dial.
+                prop_assert!(!manager.is_connected(&view.peer) || view.next_dial.is_none());
+            }
+            prop_assert!(manager.dials.len() <= DIALS_BOUND && manager.connects.len() <= CONNECTS_MAX);
+            prop_assert!(manager.counts().foreign <= FOREIGN + CONNECTS_MAX);
             if let Some(deadline) = manager.next_deadline() {
                 manager.on_deadline(Now { uptime: deadline, ..at(clock) });
                 for output in drain(&mut manager) {

@@ -125,7 +125,7 @@ impl Manager {
     /// Both ends dialled at once, or the peer came back before we noticed that it had gone: one connection must stay, and
     /// both ends must choose the same. A direct one stays before a relayed one. Of two directions the one dialled by the
     /// lower peer id stays. Of one direction the dialer chooses, and keeps the newest; whoever was dialled closes only what
-    /// is too old to be a doubled dial.
+    /// is too old to be a doubled dial. What is so old gives way in any case: the peer has most likely lost it.
     ///
     /// Only handshaken connections are compared: until the better one is, the other one serves.
     pub(super) fn close_duplicate(&mut self, peer: PeerId, newest: ConnectionId) {
@@ -161,9 +161,12 @@ impl Manager {
             Inbound
         };
         let ready = self.links.of(peer).filter(|(_, one)| one.is_ready());
+        let latest = self.links.get(newest).map(|one| one.since);
         let best = ready.max_by_key(|(id, one)| {
+            let is_fresh = latest.is_none_or(|latest| latest < one.since + crate::book::STEADY);
             (
                 !one.is_relayed(),
+                is_fresh,
                 one.direction == kept_direction,
                 *id == newest,
                 *id,

@@ -1,6 +1,6 @@
 //! Somebody wants to be all that a node sees: how far does he get?
 
-use rustle_types::{Group, PeerId};
+use rustle_types::{Direction, Group, PeerId};
 use rustle_wire::{PeerEntry, PeersList, Services};
 
 use crate::node::{peer, place};
@@ -60,7 +60,7 @@ fn attackers_that_dial_in_and_lie_do_not_get_all_outbound_places() {
         .collect();
     let outbound: Vec<_> = views
         .iter()
-        .filter(|view| view.direction == rustle_types::Direction::Outbound)
+        .filter(|view| view.direction == Direction::Outbound)
         .collect();
     let lost = outbound.iter().filter(|view| is_attacker(&view.peer)).count();
     let groups: std::collections::BTreeSet<Group> =
@@ -73,16 +73,41 @@ fn attackers_that_dial_in_and_lie_do_not_get_all_outbound_places() {
     );
     assert!(8 <= outbound.len(), "inbound floods never take outbound places");
     assert!(lost * 2 < outbound.len(), "{lost} of {}", outbound.len());
-    // At a restart the oldest connections come first.
+    // At a restart the oldest connections come first, after the boot nodes.
+    let anchors = world
+        .manager(30)
+        .address_views(None, None)
+        .filter(|view| view.anchor);
+    let anchors: std::collections::BTreeSet<PeerId> = anchors.map(|view| view.peer).collect();
+    assert_eq!(anchors.len(), 2);
     world.kill(30, true);
     world.nodes[30].dialled.clear();
     world.run_until(world.millis + MINUTE);
     world.start(30);
     let first: Vec<_> = world.nodes[30].dialled.iter().take(4).cloned().collect();
+    let is_anchor =
+        |address: &rustle_types::Multiaddr| anchors.iter().any(|anchor| place_of(anchor) == *address);
+    assert!(first[2..].iter().all(is_anchor), "{first:?}");
     world.run_until(world.millis + 5 * MINUTE);
-    let honest_up = (0..30)
-        .filter(|index| world.manager(30).is_up(&peer(*index)))
-        .count();
-    println!("first dials after the restart: {first:?}; {honest_up} honest peers up");
-    assert!(0 < honest_up);
+    let lost = lost_places(&world, &is_attacker);
+    let outbound = world.manager(30).counts().outbound;
+    println!("first dials after the restart: {first:?}; then {outbound} dialled, of which {lost} attackers");
+    // Two thirds of all nodes are attackers. Of what is drawn anew they get their share; the oldest connections they never had.
+    assert!(
+        8 <= outbound && lost + anchors.len() <= outbound,
+        "{lost} of {outbound}"
+    );
+    assert!(anchors.iter().all(|anchor| world.manager(30).is_up(anchor)));
+}
+
+/// How many of the peers that the victim dialled are attackers.
+fn lost_places(world: &World, is_attacker: &impl Fn(&PeerId) -> bool) -> usize {
+    let views = world.manager(30).views().filter(|view| view.hello.is_some());
+    let outbound = views.filter(|view| view.direction == Direction::Outbound);
+    outbound.filter(|view| is_attacker(&view.peer)).count()
+}
+
+/// Where the peer with an id lives.
+fn place_of(id: &PeerId) -> rustle_types::Multiaddr {
+    (0..5_100).find(|index| peer(*index) == *id).map(place).unwrap()
 }
