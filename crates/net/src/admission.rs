@@ -64,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) direction: Direction,
     /// Of the remote end.
     pub(crate) address: Multiaddr,
+    /// Whether it leads through a relay.
+    pub(crate) relayed: bool,
     admission: watch::Sender<Option<Admission>>,
     foreign: ForeignAccess,
     waiting: AtomicUsize,
@@ -141,6 +143,7 @@ impl Shared {
             peer,
             direction,
             address,
+            relayed: false,
             admission: watch::Sender::new(None),
             foreign,
             waiting: AtomicUsize::new(0),

@@ -10,7 +10,7 @@ mod limits;
 mod mdns;
 
 use libp2p::swarm::NetworkBehaviour;
-use libp2p::{connection_limits, kad};
+use libp2p::{connection_limits, kad, relay};
 
 pub(crate) use dht::dht_protocol;
 pub(crate) use gossip::Gossipsub;
@@ -19,6 +19,7 @@ pub(crate) use mdns::{Neighbours, Sighted};
 use crate::config::DHT_DIALS_MAX;
 use crate::errands::Errands;
 use crate::gated::Gated;
+use crate::nat::Nat;
 use crate::providers::Providers;
 use crate::streams::Streams;
 use crate::{Config, Scope};
@@ -33,13 +34,18 @@ pub(crate) struct Behaviour {
     pub(crate) kad: Gated<Errands<kad::Behaviour<Providers>>>,
     pub(crate) gossipsub: Gated<Gossipsub>,
     pub(crate) mdns: Neighbours,
+    pub(crate) nat: Nat,
 }
 
 // === impl Behaviour ===
 
 impl Behaviour {
     /// Fails only where the numbers of a protocol contradict each other.
-    pub(crate) fn new(config: &Config, streams: Streams) -> Result<Self, String> {
+    pub(crate) fn new(
+        config: &Config,
+        streams: Streams,
+        relay_client: relay::client::Behaviour,
+    ) -> Result<Self, String> {
         let gossipsub = gossip::behaviour(&config.identity)?;
         Ok(Self {
             limits: limits::behaviour(config),
@@ -51,6 +57,7 @@ impl Behaviour {
             ),
             gossipsub: Gated::new(gossipsub, Scope::Topics, streams.gate()),
             mdns: mdns::behaviour(config),
+            nat: Nat::new(config, relay_client, streams.gate()),
             streams,
         })
     }

@@ -63,6 +63,20 @@ pub enum Command {
         /// Which connection.
         connection: ConnectionId,
     },
+    /// Ask a relay to keep a place for this node, renew it as long as the connection with it stands, and be reached through
+    /// it. Connects to the relay where there is no connection. Answered by `Event::Reserved` or `Event::ReservationLost`;
+    /// nothing where a place is kept or was asked for already.
+    Reserve {
+        /// The relay.
+        relay: PeerId,
+        /// Where it can be dialled by all who are to reach this node.
+        address: Multiaddr,
+    },
+    /// Give up the place at a relay. Answered by `Event::ReservationLost`; nothing where there is none.
+    Unreserve {
+        /// The relay.
+        relay: PeerId,
+    },
     /// Take part in a topic. `Event::Subscribed` tells of neighbours that do so already.
     Subscribe {
         /// Which.

@@ -45,6 +45,8 @@ impl Task {
                     self.outbox.push_back(Event::Activity { connection, idle });
                 }
             }
+            Command::Reserve { relay, address } => self.reserve(relay, &address),
+            Command::Unreserve { relay } => self.unreserve(&relay),
             Command::Subscribe { topic } => self.subscribe(&topic),
             Command::Unsubscribe { topic } => {
                 self.swarm

@@ -38,6 +38,10 @@ pub(crate) const STREAMS_PER_CONNECTION_MAX: usize = 512;
 pub(crate) const STREAM_ACCEPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long opening a stream may take.
 pub(crate) const STREAM_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a stream waits, where only a relayed connection stands, for a direct one.
+pub(crate) const DIRECT_PATIENCE: Duration = Duration::from_secs(5);
+/// Places at relays that this node keeps.
+pub(crate) const RESERVATIONS_KEPT_MAX: usize = 8;
 /// How long a stream waits for the admission of its connection, where it may wait at all: as long as a handshake may
 /// take. The acceptor of a connection has finished its end with the `HelloAck`, so it may speak before we have read that.
 pub(crate) const ADMISSION_TIMEOUT: Duration = Duration::from_secs(5);
@@ -145,6 +149,12 @@ pub struct Config {
     pub foreign: ForeignAccess,
     /// Dial through this and in no other way: over TCP only, with names resolved there. Listening is as without.
     pub proxy: Option<Proxy>,
+    /// Whether to keep places for nodes that nobody can dial, and to pass on connections to them.
+    pub relay_server: bool,
+    /// Whether to ask the router to open a port.
+    pub upnp: bool,
+    /// Whether to ask peers if they can dial this node, and to try it for them once this node is known to be public.
+    pub autonat: bool,
 }
 
 /// Whether a node answers requests of the DHT.
@@ -210,6 +220,9 @@ impl Config {
             light: false,
             foreign: ForeignAccess::ALL,
             proxy: None,
+            relay_server: false,
+            upnp: false,
+            autonat: false,
         }
     }
 
@@ -220,6 +233,10 @@ impl Config {
             // Both announce where it listens.
             self.dht = DhtMode::Client;
             self.mdns = false;
+            // Nobody dials where it does.
+            self.upnp = false;
+            self.autonat = false;
+            self.relay_server = false;
         }
         if self.light {
             self.listen.clear();

@@ -23,6 +23,33 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// Whether others can dial this node; `None` where nobody knows (as at the start).
+    Reachability {
+        /// Whether they can.
+        reachable: Option<bool>,
+    },
+    /// Others can dial this node at this address, which it does not listen on itself.
+    ExternalAddress {
+        /// Where; without `/p2p/…`.
+        address: Multiaddr,
+    },
+    /// Others cannot dial this node there any more.
+    ExternalExpired {
+        /// Where they could.
+        address: Multiaddr,
+    },
+    /// A relay keeps a place for this node.
+    Reserved {
+        /// The relay.
+        relay: PeerId,
+        /// Where others reach this node through it: `…/p2p/<relay>/p2p-circuit`, without the own id.
+        address: Multiaddr,
+    },
+    /// A relay keeps no place for this node: it refused, it is gone, or `Command::Unreserve` was carried out.
+    ReservationLost {
+        /// The relay.
+        relay: PeerId,
+    },
     /// A connection stands, encrypted, with the peer's id proven; the handshake of the control stream is yet to come.
     Connected {
         /// Its id from now on.
@@ -31,7 +58,8 @@ pub enum Event {
         peer: PeerId,
         /// Who dialled.
         direction: Direction,
-        /// The address of the remote end.
+        /// The address of the remote end; with `/p2p-circuit` where a relay lies between, which allows 128 KiB in two
+        /// minutes. A direct connection follows by itself where that can be had.
         address: Multiaddr,
         /// The number of the `Command::Dial`; absent for inbound connections and those that the DHT dialled.
         request: Option<u64>,

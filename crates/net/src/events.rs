@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use libp2p::core::ConnectedPoint;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{self, ConnectionError, SwarmEvent};
 use libp2p::{gossipsub, identify};
-use rustle_types::{PeerId, TopicName};
+use rustle_types::{PeerId, TopicName, address};
 
 use crate::behaviour::BehaviourEvent;
 use crate::config::PEER_ADDRESSES_MAX;
@@ -73,35 +74,48 @@ impl Task {
             | SwarmEvent::ListenerError { .. }) => self.on_listener_event(event),
             SwarmEvent::ExternalAddrConfirmed { address } => {
                 self.standing.on_confirmed(&address);
+                self.on_external_address(address);
                 self.on_moved();
             }
             SwarmEvent::ExternalAddrExpired { address } => {
                 self.standing.on_expired(&address);
+                self.on_external_expired(address);
                 self.on_moved();
             }
-            // The rest is told again by an event above, or concerns external addresses, which the node decides on.
+            // The rest is told again by an event above.
             _ => {}
         }
     }
 
     fn on_listener_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
+            // A place at a relay, which is told of in other words.
+            SwarmEvent::NewListenAddr { listener_id, .. }
+            | SwarmEvent::ExpiredListenAddr { listener_id, .. }
+                if self.nat.is_reservation(listener_id) => {}
+            SwarmEvent::ListenerClosed {
+                listener_id, reason, ..
+            } if self.nat.is_reservation(listener_id) => {
+                self.on_reservation_ended(listener_id, &closing(reason));
+            }
             SwarmEvent::NewListenAddr { listener_id, address } => {
                 if !self.listeners.contains(&listener_id) {
                     self.listeners.push(listener_id);
                 }
                 self.standing.on_listening(&address);
+                self.on_own_address(&address);
                 self.outbox.push_back(Event::Listening { address });
                 self.on_moved();
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => {
                 self.on_listen_ended([address], "the network interface is gone");
+                self.forget_reach();
+                self.on_moved();
             }
             SwarmEvent::ListenerClosed {
                 addresses, reason, ..
             } => {
-                let reason = reason.map_or_else(|error| error.to_string(), |()| "closed".to_owned());
-                self.on_listen_ended(addresses, &reason);
+                self.on_listen_ended(addresses, &closing(reason));
             }
             SwarmEvent::ListenerError { error, .. } => {
                 tracing::warn!(%error, "a listener has trouble accepting connections");
@@ -120,6 +134,10 @@ impl Task {
         };
         let address = match endpoint {
             ConnectedPoint::Dialer { address, .. } => address,
+            ConnectedPoint::Listener { local_addr, .. } if address::is_relayed(&local_addr) => {
+                // All that is known of the remote end is its id.
+                local_addr.with(Protocol::P2p(peer))
+            }
             ConnectedPoint::Listener { send_back_addr, .. } => send_back_addr,
         };
         if self.standing.on_connected(&address) {
@@ -154,6 +172,7 @@ impl Task {
             BehaviourEvent::Kad(event) => self.on_dht_event(event),
             BehaviourEvent::Gossipsub(event) => self.on_gossip_event(event),
             BehaviourEvent::Mdns(sighted) => self.on_neighbours(sighted),
+            BehaviourEvent::Nat(event) => self.on_nat_event(event),
             BehaviourEvent::Limits(never) => match never {},
         }
     }
@@ -188,6 +207,9 @@ impl Task {
         let Some(connection) = self.swarm.behaviour().streams.id(id) else {
             return;
         };
+        if let Some(place) = self.swarm.behaviour().streams.dialled(connection).cloned() {
+            self.on_observed(peer, &place, &info.observed_addr);
+        }
         let mut listen_addresses = info.listen_addrs;
         listen_addresses.truncate(PEER_ADDRESSES_MAX);
         if info.protocols.contains(&self.dht_protocol) {
@@ -249,4 +271,8 @@ impl Task {
 
 fn name(topic: &gossipsub::TopicHash) -> Option<TopicName> {
     topic.as_str().parse().ok()
+}
+
+fn closing(reason: Result<(), std::io::Error>) -> String {
+    reason.map_or_else(|error| error.to_string(), |()| "closed".to_owned())
 }

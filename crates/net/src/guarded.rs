@@ -14,7 +14,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use libp2p::Transport;
 use libp2p::core::muxing::StreamMuxerBox;
-use libp2p::core::transport::{Boxed, DialOpts, ListenerId, TransportError, TransportEvent};
+use libp2p::core::transport::{Boxed, DialOpts, ListenerId, PortUse, TransportError, TransportEvent};
 use rustle_types::{Multiaddr, PeerId, address};
 
 use crate::activity::Registry;
@@ -23,6 +23,9 @@ use crate::door::{Door, Entry};
 
 /// Sockets that are refused in a row before others have their turn.
 const REFUSED_IN_A_ROW_MAX: usize = 64;
+
+/// How long dialling an address may take that a peer asked us to try.
+const DIAL_BACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Who is there, and the streams.
 type Connection = (PeerId, StreamMuxerBox);
@@ -100,7 +103,12 @@ impl Transport for Guarded {
 
     fn dial(&mut self, to: Multiaddr, options: DialOpts) -> Result<Self::Dial, TransportError<io::Error>> {
         let dial = self.inner.dial(to.clone(), options)?;
-        let (registry, timeout) = (self.registry.clone(), self.dial_timeout);
+        let timeout = match options.port_use {
+            PortUse::Reuse => self.dial_timeout,
+            // Only to tell somebody whether that can be done; they wait ten seconds for the answer.
+            PortUse::New => self.dial_timeout.min(DIAL_BACK_TIMEOUT),
+        };
+        let registry = self.registry.clone();
         Ok(async move {
             // Where many addresses are dialled, some have to wait for their turn.
             let since = clock::now();

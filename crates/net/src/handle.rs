@@ -1,17 +1,19 @@
 //! How does the rest of the node reach the swarm?
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use libp2p::StreamProtocol;
 use rustle_peers::GateCounts;
 use rustle_types::PeerId;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::admission::Counts;
 use crate::config::STREAM_OPEN_TIMEOUT;
 use crate::door::Door;
-use crate::streams::OpenRequest;
+use crate::nat::NatCounts;
+use crate::streams::{OpenRequest, Places};
 use crate::{Command, Stream};
 
 /// A handle to the task of the swarm. The node leaves the network when the last one is dropped.
@@ -21,6 +23,9 @@ pub struct Net {
     pub(crate) requests: mpsc::Sender<Request>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) door: Door,
+    pub(crate) nat_counts: Arc<NatCounts>,
+    /// Woken when a connection comes or goes.
+    pub(crate) changed: Arc<Notify>,
 }
 
 /// What the task is asked for.
@@ -28,9 +33,10 @@ pub struct Net {
 pub(crate) enum Request {
     Command(Command),
     /// Where to ask for a stream to a peer.
-    Openers {
+    Places {
         peer: PeerId,
-        reply: oneshot::Sender<Vec<mpsc::Sender<OpenRequest>>>,
+        names: Vec<StreamProtocol>,
+        reply: oneshot::Sender<Places>,
     },
     /// Close all connections, then answer.
     Shutdown {
@@ -52,6 +58,9 @@ pub enum OpenError {
     /// The peer speaks none of the protocols.
     #[error("the peer speaks none of the protocols")]
     Unsupported,
+    /// There is a connection through a relay only, which carries no content.
+    #[error("connected with the peer only through a relay, which carries no content")]
+    Relayed,
     /// No answer within ten seconds.
     #[error("the peer did not answer in time")]
     Timeout,
@@ -81,6 +90,25 @@ pub struct Counters {
     pub banned_peers: u64,
     /// Inbound connections whose cipher and multiplexer took too long.
     pub timed_out: u64,
+    /// What came of relays and hole punching.
+    pub nat: NatCounters,
+}
+
+/// What came of relays and hole punching, since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NatCounters {
+    /// Relayed connections that became direct ones.
+    pub punched: u64,
+    /// Relayed connections for which that failed.
+    pub unpunched: u64,
+    /// Requests for a place at this relay that were granted, renewals included.
+    pub reservations: u64,
+    /// Connections that this relay passed on.
+    pub circuits: u64,
+    /// Requests that this relay refused.
+    pub relay_refusals: u64,
+    /// Peers for which this node tried whether they can be dialled.
+    pub dial_backs: u64,
 }
 
 /// Room for one command.
@@ -131,6 +159,10 @@ impl Net {
 
     /// Opens a stream to a connected peer, on the oldest connection, for the first of `protocols` that it speaks. Gives
     /// the stream and the protocol that was agreed on. Any number may be opened at the same time.
+    ///
+    /// Direct connections come first. Where only a relayed one stands, the stream waits up to five seconds for a direct
+    /// one; content waits in vain then, other streams go over the relay, which cuts the connection after two minutes or
+    /// 128 KiB.
     pub async fn open(&self, peer: PeerId, protocols: &[String]) -> Result<(Stream, String), OpenError> {
         let names = protocols
             .iter()
@@ -152,12 +184,32 @@ impl Net {
         peer: PeerId,
         names: Vec<StreamProtocol>,
     ) -> Result<(Stream, String), OpenError> {
-        let (reply, openers) = oneshot::channel();
-        self.requests
-            .send(Request::Openers { peer, reply })
-            .await
-            .map_err(|_| Stopped)?;
-        open_on(&openers.await.map_err(|_| Stopped)?, names).await
+        open_on(&self.places(peer, &names).await?, names).await
+    }
+
+    /// Where to ask for a stream, after a wait where that may be worth while. The caller bounds it.
+    async fn places(
+        &self,
+        peer: PeerId,
+        names: &[StreamProtocol],
+    ) -> Result<Vec<mpsc::Sender<OpenRequest>>, OpenError> {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            // Before the question, so that no change falls between the two.
+            changed.as_mut().enable();
+            let (reply, places) = oneshot::channel();
+            let names = names.to_vec();
+            let request = Request::Places { peer, names, reply };
+            self.requests.send(request).await.map_err(|_| Stopped)?;
+            match places.await.map_err(|_| Stopped)? {
+                Places::Now(places) => return Ok(places),
+                Places::Relayed => return Err(OpenError::Relayed),
+                Places::Later(wait) => {
+                    // Either way the question is put again.
+                    let _ = tokio::time::timeout(wait, changed).await;
+                }
+            }
+        }
     }
 
     /// What was refused since the start.
@@ -169,6 +221,7 @@ impl Net {
             gate: self.door.counts(),
             banned_peers: self.door.banned_peers(),
             timed_out: self.door.timed_out(),
+            nat: self.nat_counts.counters(),
         }
     }
 

@@ -53,6 +53,7 @@ mod guarded;
 mod handle;
 mod identity;
 mod keeping;
+mod nat;
 mod providers;
 mod proxy;
 mod rendezvous;
@@ -71,7 +72,7 @@ pub use config::{
 };
 pub use dial_error::DialError;
 pub use event::{ControlError, Event, Source};
-pub use handle::{Counters, Net, OpenError, Permit, Stopped};
+pub use handle::{Counters, NatCounters, Net, OpenError, Permit, Stopped};
 pub use identity::{Identity, IdentityError};
 pub use libp2p::Stream;
 pub use proxy::{Proxy, ProxyFormatError};

@@ -76,7 +76,6 @@ impl Standing {
     }
 
     /// Whether the node can be dialled at all, as far as is known.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nobody tries yet"))]
     pub(crate) fn on_reachability(&mut self, reachable: Option<bool>) {
         self.unreachable = reachable == Some(false);
     }

@@ -1,13 +1,12 @@
 //! How does a node come onto the network?
 
-use std::error::Error;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use libp2p::core::transport::TransportError;
 use libp2p::multiaddr::Protocol;
-use libp2p::{Swarm, swarm};
+use libp2p::{Swarm, relay, swarm};
 use rustle_peers::directory::Directory;
 use rustle_types::Multiaddr;
 use rustle_wire::rendezvous::PROTOCOL;
@@ -81,9 +80,8 @@ pub fn spawn(mut config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHand
         door.clone(),
         &config,
     );
-    let behaviour = Behaviour::new(&config, streams).map_err(StartError::Transport)?;
-    let mut swarm = build(&config, behaviour, door.clone(), activity)
-        .map_err(|error| StartError::Transport(error.to_string()))?;
+    let changed = streams.changed();
+    let mut swarm = build(&config, streams, door.clone(), activity).map_err(StartError::Transport)?;
     for address in &config.listen {
         refuse_taken_port(address)?;
     }
@@ -100,8 +98,11 @@ pub fn spawn(mut config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHand
         requests,
         counts,
         door,
+        nat_counts: Arc::default(),
+        changed,
     };
-    let task = Task::new(swarm, &config, requests_receiver, events);
+    let nat_counts = Arc::clone(&net.nat_counts);
+    let task = Task::new(swarm, &config, nat_counts, requests_receiver, events);
     Ok((net, events_receiver, tokio::spawn(task.run())))
 }
 
@@ -118,13 +119,16 @@ fn rendezvous_point() -> Acceptor {
 
 fn build(
     config: &Config,
-    behaviour: Behaviour,
+    streams: Streams,
     door: Door,
     activity: Registry,
-) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
-    let connections = transport::connections(config, door, activity)?;
-    let swarm_config = swarm_config(swarm::Config::with_tokio_executor());
+) -> Result<Swarm<Behaviour>, String> {
     let local = config.identity.peer_id();
+    let (relayed, relay_client) = relay::client::new(local);
+    let behaviour = Behaviour::new(config, streams, relay_client)?;
+    let connections =
+        transport::connections(config, relayed, door, activity).map_err(|error| error.to_string())?;
+    let swarm_config = swarm_config(swarm::Config::with_tokio_executor());
     Ok(Swarm::new(connections, behaviour, local, swarm_config))
 }
 

@@ -12,7 +12,7 @@ mod handler;
 mod negotiate;
 mod routes;
 
-pub(crate) use behaviour::{Sent, Streams};
+pub(crate) use behaviour::{Places, Sent, Streams};
 pub(crate) use handler::{OpenRequest, Order};
 pub(crate) use routes::{RouteError, Routes};
 

@@ -5,6 +5,7 @@
 //! command to be accepted before it takes the next event does not deadlock.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use futures::StreamExt;
 use libp2p::core::transport::ListenerId;
@@ -17,6 +18,7 @@ use crate::dht::Searches;
 use crate::discovery::Discovery;
 use crate::handle::Request;
 use crate::keeping::Keeping;
+use crate::nat::{NatCounts, State};
 use crate::sightings::Sightings;
 use crate::standing::Standing;
 use crate::{Config, Event};
@@ -37,6 +39,10 @@ pub(crate) struct Task {
     pub(crate) sightings: Sightings,
     pub(crate) discovery: Discovery,
     pub(crate) keeping: Keeping,
+    pub(crate) nat: State,
+    pub(crate) nat_counts: Arc<NatCounts>,
+    /// Whether others are asked whether this node can be dialled, and answered.
+    pub(crate) autonat: bool,
 }
 
 // === impl Task ===
@@ -45,6 +51,7 @@ impl Task {
     pub(crate) fn new(
         swarm: Swarm<Behaviour>,
         config: &Config,
+        nat_counts: Arc<NatCounts>,
         requests: mpsc::Receiver<Request>,
         events: mpsc::Sender<Event>,
     ) -> Self {
@@ -58,6 +65,9 @@ impl Task {
             listeners: Vec::new(),
             dht_protocol: dht_protocol(&config.network),
             standing: Standing::new(config.dht),
+            nat: State::default(),
+            nat_counts,
+            autonat: config.autonat,
             sightings: Sightings::new(config.identity.peer_id()),
             discovery: Discovery::new(config),
             keeping: Keeping::default(),
@@ -93,9 +103,9 @@ impl Task {
                 () = self.discovery.ready(), if idle => self.look_around(),
                 request = self.requests.recv(), if self.outbox.len() < EVENTS_HELD_MAX => match request {
                     Some(Request::Command(command)) => self.on_command(command),
-                    Some(Request::Openers { peer, reply }) => {
+                    Some(Request::Places { peer, names, reply }) => {
                         // Whoever asked may have given up.
-                        let _ = reply.send(self.swarm.behaviour().streams.openers(&peer));
+                        let _ = reply.send(self.swarm.behaviour().streams.places(&peer, &names));
                     }
                     Some(Request::Shutdown { reply }) => return Some(reply),
                     None => return None,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::Boxed;
 use libp2p::core::upgrade;
-use libp2p::{Transport, dns, noise, quic, tcp, yamux};
+use libp2p::{Transport, dns, noise, quic, relay, tcp, yamux};
 use rustle_types::PeerId;
 
 use crate::activity::Registry;
@@ -28,6 +28,7 @@ pub(crate) type Connections = Boxed<(PeerId, StreamMuxerBox)>;
 /// All transports behind the gate, with each connection watched.
 pub(crate) fn connections(
     config: &Config,
+    relayed: relay::client::Transport,
     door: Door,
     activity: Registry,
 ) -> Result<Connections, Box<dyn Error>> {
@@ -35,6 +36,12 @@ pub(crate) fn connections(
         Some(proxy) => proxied(&config.identity, proxy)?,
         None => direct(&config.identity)?,
     };
+    // The others take a relayed address for one of theirs, so this one is asked first.
+    let relayed = secured(relayed.map_err(io::Error::other), &config.identity)?;
+    let transports = relayed
+        .or_transport(transports)
+        .map(|either, _| either.into_inner())
+        .boxed();
     // Outermost, so that the address is the one that the swarm knows, a name where a name was dialled.
     let detour = config.proxy.as_ref().map_or(Duration::ZERO, |_| PROXY_TIMEOUT);
     let (accept, dial) = (config.accept_timeout, config.dial_timeout + detour);

@@ -4,16 +4,18 @@ use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use libp2p::StreamProtocol;
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{
     self, CloseConnection, ConnectionDenied, FromSwarm, NetworkBehaviour, THandlerInEvent, ToSwarm,
 };
-use rustle_types::{ConnectionId, Direction, Multiaddr, PeerId};
-use tokio::sync::mpsc;
+use rustle_types::{ConnectionId, Direction, Multiaddr, PeerId, address};
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Notify, mpsc};
 
 use super::handler::{Handler, OpenRequest, Order};
 use super::routes::Routes;
@@ -21,7 +23,8 @@ use super::{ControlEvent, StreamsEvent};
 use crate::Config;
 use crate::activity::{Activity, Registry};
 use crate::admission::{Admission, Connections, Counts, ForeignAccess, Scope, Shared};
-use crate::config::{CONTROL_MESSAGES_QUEUED_MAX, STREAM_REQUESTS_QUEUED_MAX};
+use crate::clock;
+use crate::config::{CONTROL_MESSAGES_QUEUED_MAX, DIRECT_PATIENCE, STREAM_REQUESTS_QUEUED_MAX};
 use crate::door::Door;
 
 /// All connections, by the ids that the rest of the node knows them by.
@@ -44,6 +47,10 @@ pub(crate) struct Streams {
     last_id: u64,
     outbox: VecDeque<ToSwarm<StreamsEvent, Infallible>>,
     waker: Option<Waker>,
+    /// Whether a relayed connection may become a direct one.
+    punches: bool,
+    /// Woken when a connection comes or goes, or hope for one.
+    changed: Arc<Notify>,
 }
 
 struct Connection {
@@ -55,6 +62,29 @@ struct Connection {
     stalled: bool,
     /// Where the peer says it can be dialled, until it is known whether the DHT may have it.
     addresses: Vec<Multiaddr>,
+    /// What was dialled, where it was this node that dialled.
+    dialled: Option<Multiaddr>,
+    /// Of a relayed connection: until when a direct one may come instead.
+    hope: Option<Instant>,
+}
+
+/// Where to ask for a stream to a peer.
+#[derive(Debug)]
+pub(crate) enum Places {
+    /// Here, one after the other.
+    Now(Vec<mpsc::Sender<OpenRequest>>),
+    /// A relayed connection stands, and a direct one may come: ask again when something changes, or after this time.
+    Later(Duration),
+    /// A relayed connection stands, which does not carry such streams.
+    Relayed,
+}
+
+/// How a connection came about.
+struct Link<'a> {
+    direction: Direction,
+    /// Where the other end is.
+    remote: &'a Multiaddr,
+    relayed: bool,
 }
 
 /// What came of an order.
@@ -93,6 +123,8 @@ impl Streams {
             last_id: 0,
             outbox: VecDeque::new(),
             waker: None,
+            punches: config.proxy.is_none(),
+            changed: Arc::default(),
         }
     }
 
@@ -188,12 +220,54 @@ impl Streams {
         }
     }
 
-    /// The connections with a peer, as places to ask for a stream: the admitted ones first, then the oldest.
+    /// The connections with a peer, as places to ask for a stream: the direct ones before the relayed, then the admitted
+    /// ones, then the oldest.
     pub(crate) fn openers(&self, peer: &PeerId) -> Vec<mpsc::Sender<OpenRequest>> {
-        let connections = self.peers.get(peer).into_iter().flatten();
-        let mut connections: Vec<_> = connections.filter_map(|id| self.connections.get(id)).collect();
-        connections.sort_by_key(|connection| connection.shared.admission().is_none());
-        connections.iter().map(|it| it.requests.clone()).collect()
+        let mut connections: Vec<_> = self.of(peer).collect();
+        connections.sort_by_key(|one| (one.shared.relayed, one.shared.admission().is_none()));
+        connections.iter().map(|one| one.requests.clone()).collect()
+    }
+
+    /// Where to ask for a stream of one of `names`. Over a relay goes nothing while a direct connection may still come, and
+    /// content not at all.
+    pub(crate) fn places(&self, peer: &PeerId, names: &[StreamProtocol]) -> Places {
+        if self.peers.contains_key(peer) && self.of(peer).all(|one| one.shared.relayed) {
+            let hope = self.of(peer).filter_map(|one| one.hope).max();
+            let now = clock::now();
+            if let Some(wait) = hope.and_then(|hope| hope.checked_duration_since(now))
+                && !wait.is_zero()
+            {
+                return Places::Later(wait);
+            }
+            if names
+                .iter()
+                .any(|name| self.routes.scope(name) == Some(Scope::Content))
+            {
+                return Places::Relayed;
+            }
+        }
+        Places::Now(self.openers(peer))
+    }
+
+    /// Woken when the answer of [`Self::places`] may have changed.
+    pub(crate) fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
+    }
+
+    /// No hole could be punched: what is relayed stays so.
+    pub(crate) fn give_up_direct(&mut self, peer: &PeerId) {
+        for id in self.peers.get(peer).into_iter().flatten() {
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.hope = None;
+            }
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// What was dialled to make a connection, where it was this node that dialled, and not through a relay.
+    pub(crate) fn dialled(&self, connection: ConnectionId) -> Option<&Multiaddr> {
+        let connection = self.connections.get(&connection)?;
+        connection.dialled.as_ref().filter(|_| !connection.shared.relayed)
     }
 
     /// Removes a connection that is closed, and tells which it was.
@@ -212,26 +286,19 @@ impl Streams {
                 self.peers.remove(&peer);
             }
         }
+        self.changed.notify_waiters();
         Some(id)
     }
 
-    fn connect(
-        &mut self,
-        swarm_id: swarm::ConnectionId,
-        peer: PeerId,
-        direction: Direction,
-        address: &Multiaddr,
-    ) -> Handler {
+    fn of(&self, peer: &PeerId) -> impl Iterator<Item = &Connection> {
+        let ids = self.peers.get(peer).into_iter().flatten();
+        ids.filter_map(|id| self.connections.get(id))
+    }
+
+    fn connect(&mut self, swarm_id: swarm::ConnectionId, peer: PeerId, link: &Link<'_>) -> Handler {
         self.last_id += 1;
         let id = ConnectionId(self.last_id);
-        let shared = Arc::new(Shared::new(
-            id,
-            peer,
-            direction,
-            address.clone(),
-            self.foreign,
-            Arc::clone(&self.counts),
-        ));
+        let shared = Arc::new(self.shared(id, peer, link));
         self.gate.insert(swarm_id, Arc::clone(&shared));
         let (orders, orders_receiver) = mpsc::channel(CONTROL_MESSAGES_QUEUED_MAX);
         let (requests, requests_receiver) = mpsc::channel(STREAM_REQUESTS_QUEUED_MAX);
@@ -240,9 +307,11 @@ impl Streams {
             shared: Arc::clone(&shared),
             orders,
             requests,
-            activity: self.activity.claim(peer, address),
+            activity: self.activity.claim(peer, link.remote),
             stalled: false,
             addresses: Vec::new(),
+            dialled: (link.direction == Direction::Outbound).then(|| link.remote.clone()),
+            hope: (link.relayed && self.punches).then(|| clock::now() + DIRECT_PATIENCE),
         };
         if connection.token().is_none() {
             self.outbound += 1;
@@ -257,6 +326,21 @@ impl Streams {
             requests_receiver,
             self.write_stall,
         )
+    }
+
+    /// A connection that was made to tell a peer that it can be dialled. Nobody hears of it, and nothing else goes over it.
+    fn dial_back(&self, swarm_id: swarm::ConnectionId, peer: PeerId, link: &Link<'_>) -> Handler {
+        let shared = Arc::new(self.shared(ConnectionId(0), peer, link));
+        self.gate.insert(swarm_id, Arc::clone(&shared));
+        Handler::mute(Arc::clone(&self.routes), shared, self.write_stall)
+    }
+
+    fn shared(&self, id: ConnectionId, peer: PeerId, link: &Link<'_>) -> Shared {
+        let counts = Arc::clone(&self.counts);
+        let address = link.remote.clone();
+        let mut shared = Shared::new(id, peer, link.direction, address, self.foreign, counts);
+        shared.relayed = link.relayed;
+        shared
     }
 }
 
@@ -277,26 +361,35 @@ impl NetworkBehaviour for Streams {
         &mut self,
         swarm_id: swarm::ConnectionId,
         peer: PeerId,
-        _local: &Multiaddr,
+        local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<Handler, ConnectionDenied> {
-        Ok(self.connect(swarm_id, peer, Direction::Inbound, remote))
+        let link = Link {
+            direction: Direction::Inbound,
+            remote,
+            relayed: address::is_relayed(local),
+        };
+        Ok(self.connect(swarm_id, peer, &link))
     }
 
     fn handle_established_outbound_connection(
         &mut self,
         swarm_id: swarm::ConnectionId,
         peer: PeerId,
-        address: &Multiaddr,
+        remote: &Multiaddr,
         role: Endpoint,
-        _port: PortUse,
+        port: PortUse,
     ) -> Result<Handler, ConnectionDenied> {
-        // Where two nodes punch holes towards each other, both dial, and one of them takes the part of the acceptor.
-        let direction = match role {
-            Endpoint::Dialer => Direction::Outbound,
-            Endpoint::Listener => Direction::Inbound,
+        let link = Link {
+            direction: direction(role, remote),
+            remote,
+            relayed: address::is_relayed(remote),
         };
-        Ok(self.connect(swarm_id, peer, direction, address))
+        // Only AutoNAT wants a new port.
+        Ok(match port {
+            PortUse::Reuse => self.connect(swarm_id, peer, &link),
+            PortUse::New => self.dial_back(swarm_id, peer, &link),
+        })
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -304,6 +397,7 @@ impl NetworkBehaviour for Streams {
             FromSwarm::ConnectionEstablished(established) => {
                 if let Some(id) = self.id(established.connection_id) {
                     self.peers.entry(established.peer_id).or_default().push(id);
+                    self.changed.notify_waiters();
                 }
             }
             // Another behaviour may refuse a connection after we have made its handler.
@@ -345,5 +439,15 @@ impl NetworkBehaviour for Streams {
                 Poll::Pending
             }
         }
+    }
+}
+
+/// Where two nodes punch holes towards each other, both dial, and with TCP one of them takes the part of the acceptor. With
+/// QUIC each dial becomes a connection of its own, whatever the part.
+fn direction(role: Endpoint, remote: &Multiaddr) -> Direction {
+    let is_quic = remote.iter().any(|part| matches!(part, Protocol::QuicV1));
+    match role {
+        Endpoint::Listener if !is_quic => Direction::Inbound,
+        Endpoint::Listener | Endpoint::Dialer => Direction::Outbound,
     }
 }

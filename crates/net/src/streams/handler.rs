@@ -92,6 +92,16 @@ impl Handler {
         }
     }
 
+    /// One that opens nothing, keeps nothing, and ends with its connection.
+    pub(super) fn mute(routes: Arc<Routes>, shared: Arc<Shared>, write_stall: Duration) -> Self {
+        let (orders, requests) = (mpsc::channel(1).1, mpsc::channel(1).1);
+        Self {
+            control_requested: true,
+            keep: false,
+            ..Self::new(routes, shared, orders, requests, write_stall)
+        }
+    }
+
     fn on_order(&mut self, order: Order) {
         match order {
             Order::Send(message) => self.control.send(message),

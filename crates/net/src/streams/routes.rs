@@ -6,7 +6,7 @@ use libp2p::StreamProtocol;
 
 use crate::admission::Shared;
 use crate::config::CONTROL_PROTOCOL;
-use crate::{Acceptor, Inbound};
+use crate::{Acceptor, Inbound, Scope};
 
 /// The protocols that are served, the same for all connections. The control protocol is the first.
 #[derive(Debug)]
@@ -47,6 +47,11 @@ impl Routes {
         self.names.get(index).cloned()
     }
 
+    /// What a protocol belongs to, where it is served here.
+    pub(crate) fn scope(&self, protocol: &StreamProtocol) -> Option<Scope> {
+        self.acceptor(protocol).map(|acceptor| acceptor.scope)
+    }
+
     /// The acceptor of a protocol; `None` for the control protocol.
     fn acceptor(&self, protocol: &StreamProtocol) -> Option<&Acceptor> {
         self.acceptors
@@ -65,6 +70,11 @@ impl Routes {
         let Some(acceptor) = self.acceptor(protocol) else {
             return Some(stream);
         };
+        // A relay cuts a connection that carries more than a little.
+        if shared.relayed && acceptor.scope == Scope::Content {
+            tracing::debug!(peer = %shared.peer, %protocol, "refused a stream over a relay");
+            return None;
+        }
         if !shared.serves(acceptor.scope).await {
             tracing::debug!(peer = %shared.peer, %protocol, "refused a stream");
             return None;
@@ -100,7 +110,6 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::Scope;
 
     fn acceptor(protocol: &str) -> Acceptor {
         Acceptor {

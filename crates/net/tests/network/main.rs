@@ -15,6 +15,7 @@ mod gossip;
 mod mdns;
 mod peer;
 mod proxy;
+mod relay;
 mod rendezvous;
 mod rude;
 mod streams;
