@@ -12,7 +12,7 @@ use rustle_engine::{Ask, AskError, Engine, Input, Output, Reply};
 use rustle_net::{Command, Event, ForeignAccess, MessageRef, Net};
 use rustle_peers::Class;
 use rustle_store::Batch;
-use rustle_types::{ChainId, Machine as _, Multiaddr, PeerId};
+use rustle_types::{ChainId, Machine as _, Multiaddr, PeerId, address};
 use rustle_wire::{JoinReply, JoinRequest, PeersList};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -199,11 +199,23 @@ impl Core {
                 });
             }
             Event::Listening { address } => out.addresses.push(address.clone()),
-            Event::ListenFailed { address, .. } => out.addresses.retain(|known| known != address),
+            Event::ListenFailed { address, .. } | Event::ExternalExpired { address } => {
+                out.addresses.retain(|known| known != address);
+            }
+            // Known to be reached by others, so they come before those where the node merely listens.
+            Event::ExternalAddress { address } | Event::Reserved { address, .. } => {
+                out.addresses.insert(0, address.clone());
+            }
+            Event::ReservationLost { relay } => {
+                out.addresses
+                    .retain(|known| address::relay(known) != Some(*relay));
+            }
             _ => {}
         }
+        if words::is_about_addresses(&event) {
+            self.on_addresses();
+        }
         match event {
-            Event::Listening { .. } | Event::ListenFailed { .. } => self.on_addresses(),
             Event::Providers { providers, .. } => {
                 self.outgoing.told.push_back(Told::Providers { providers });
             }

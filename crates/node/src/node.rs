@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustle_admin::{BindError, Server, ServerConfig, TcpDoor, location};
 use rustle_chain::Signer;
 use rustle_engine::Engine;
-use rustle_net::{Acceptor, DhtMode, ForeignAccess, Inbound, Scope};
+use rustle_net::{Acceptor, ForeignAccess, Inbound, Scope};
 use rustle_store::{Store, StoreError};
 use rustle_store_rocksdb::RocksStore;
 use rustle_types::{Multiaddr, PeerId};
@@ -24,7 +24,7 @@ use crate::core_loop::{ASKS_MAX, Core, Inbox, JOINS_MAX, Outgoing, SYNC_FACTS_MA
 use crate::exchange::{self, TOLD_MAX};
 use crate::facts::Facts;
 use crate::identity::{DataDir, DataDirError};
-use crate::settings::{foreign_access, gate_limits, peer_settings};
+use crate::settings::{foreign_access, network_settings, peer_settings};
 use crate::shared::Shared;
 use crate::storage::{self, Storage};
 use crate::sync::{self, PULLS_QUEUED_MAX};
@@ -125,24 +125,13 @@ impl Node {
             signer,
             random_seed()?,
         )?;
-        let (net, events, net_task) = rustle_net::spawn(rustle_net::Config {
+        let network = rustle_net::Config {
             agent: agent.clone(),
-            listen: config.listen.clone(),
             acceptors,
-            dht: match config.light {
-                true => DhtMode::Client,
-                false => DhtMode::Auto,
-            },
-            gate: gate_limits(&config),
-            light: config.light,
-            foreign,
             dht_records: (!config.light).then(|| Arc::clone(&store)),
-            mdns: config.discovery.mdns,
-            rendezvous_points: config.discovery.rendezvous.clone(),
-            rendezvous_server: config.discovery.rendezvous_server,
-            proxy: config.nat.proxy.clone(),
-            ..rustle_net::Config::new(identity, config.network.clone())
-        })?;
+            ..network_settings(&config, identity)
+        };
+        let (net, events, net_task) = rustle_net::spawn(network)?;
 
         let (written_tx, written) = mpsc::channel(WRITTEN_MAX);
         let (storage, storage_thread) = storage::spawn(Arc::clone(&store), written_tx)?;

@@ -1,6 +1,6 @@
 //! What do the settings of a node mean for its parts?
 
-use rustle_net::ForeignAccess;
+use rustle_net::{DhtMode, ForeignAccess, Identity};
 use rustle_peers::GateLimits;
 use rustle_types::{PeerId, Reach};
 use rustle_wire::Services;
@@ -18,7 +18,11 @@ pub(crate) fn peer_settings(config: &Config, local: PeerId) -> rustle_peers::Con
     };
     offer(Services::INBOUND, !config.listen.is_empty());
     offer(Services::CONTENT, true);
-    offer(Services::RELAY, config.nat.relay_server);
+    // Nobody can dial where the proxy does.
+    offer(
+        Services::RELAY,
+        config.nat.relay_server && config.nat.proxy.is_none(),
+    );
     offer(Services::RENDEZVOUS, config.discovery.rendezvous_server);
     rustle_peers::Config {
         network: config.network.clone(),
@@ -46,8 +50,31 @@ pub(crate) fn peer_settings(config: &Config, local: PeerId) -> rustle_peers::Con
     }
 }
 
+/// The settings of the network, apart from what other parts of the node have a hand in.
+pub(crate) fn network_settings(config: &Config, identity: Identity) -> rustle_net::Config {
+    let (discovery, nat) = (&config.discovery, &config.nat);
+    rustle_net::Config {
+        listen: config.listen.clone(),
+        dht: match config.light {
+            true => DhtMode::Client,
+            false => DhtMode::Auto,
+        },
+        gate: gate_limits(config),
+        light: config.light,
+        foreign: foreign_access(config),
+        mdns: discovery.mdns,
+        rendezvous_points: discovery.rendezvous.clone(),
+        rendezvous_server: discovery.rendezvous_server,
+        relay_server: nat.relay_server,
+        upnp: nat.upnp,
+        autonat: nat.autonat,
+        proxy: nat.proxy.clone(),
+        ..rustle_net::Config::new(identity, config.network.clone())
+    }
+}
+
 /// Room for the connections that the peer manager may want, and for as many again that are about to be refused by it.
-pub(crate) fn gate_limits(config: &Config) -> GateLimits {
+fn gate_limits(config: &Config) -> GateLimits {
     let peers = &config.peers;
     let inbound = whole(peers.upper) + whole(peers.foreign) + whole(peers.pending);
     let defaults = GateLimits::default();

@@ -125,7 +125,7 @@ impl Task {
     pub(crate) fn on_external_address(&mut self, address: Multiaddr) {
         if address::is_relayed(&address) {
             // Told by `Event::Reserved`. Where the place was given up meanwhile, nobody is to hear of it.
-            let wanted = relay_of(&address).is_some_and(|relay| self.nat.reservation(&relay).is_some());
+            let wanted = address::relay(&address).is_some_and(|relay| self.nat.reservation(&relay).is_some());
             if !wanted {
                 self.swarm.remove_external_address(&address);
             }
@@ -318,17 +318,6 @@ fn circuit(relay: PeerId, address: &Multiaddr) -> Option<Multiaddr> {
     is_place.then(|| place.with(Protocol::P2p(relay)).with(Protocol::P2pCircuit))
 }
 
-/// The relay that an address leads through.
-fn relay_of(address: &Multiaddr) -> Option<PeerId> {
-    let mut parts = address
-        .iter()
-        .take_while(|part| !matches!(part, Protocol::P2pCircuit));
-    parts.find_map(|part| match part {
-        Protocol::P2p(relay) => Some(relay),
-        _ => None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,10 +333,6 @@ mod tests {
             format!("/ip4/192.0.2.1/tcp/1/p2p/{relay}/p2p-circuit")
         );
         assert_eq!(circuit(relay, &named), Some(place.clone()));
-        assert_eq!(
-            relay_of(&place.clone().with(Protocol::P2p(PeerId::random()))),
-            Some(relay)
-        );
         assert_eq!(circuit(relay, &place), None);
         assert_eq!(circuit(relay, &Multiaddr::empty()), None);
     }

@@ -57,10 +57,15 @@ pub(super) fn translate(event: Event) -> Option<Input> {
                 Source::Dht => SourceKind::Dht,
             },
         },
+        Event::Reachability { reachable } => In::Reachability { reachable },
+        Event::Reserved { relay, .. } => In::Reserved { relay },
+        Event::ReservationLost { relay } => In::ReservationLost { relay },
         Event::Subscribed { peer, topic } => return Some(Input::Subscribed { peer, topic }),
         Event::Unsubscribed { peer, topic } => return Some(Input::Unsubscribed { peer, topic }),
         Event::Listening { .. }
         | Event::ListenFailed { .. }
+        | Event::ExternalAddress { .. }
+        | Event::ExternalExpired { .. }
         | Event::Identified { .. }
         | Event::Providers { .. }
         | Event::Found { .. }
@@ -73,6 +78,19 @@ pub(super) fn note(event: &Event) {
     match event {
         Event::Listening { address } => tracing::info!(%address, "listening"),
         Event::ListenFailed { address, reason } => tracing::warn!(%address, reason, "no longer listening"),
+        Event::Reachability { reachable } => match reachable {
+            Some(true) => tracing::info!("others can dial this node"),
+            Some(false) => {
+                tracing::info!("others cannot dial this node; it asks relays to pass on connections")
+            }
+            None => tracing::debug!("nobody knows whether others can dial this node"),
+        },
+        Event::ExternalAddress { address } => tracing::info!(%address, "others can dial this node there"),
+        Event::ExternalExpired { address } => {
+            tracing::info!(%address, "others cannot dial this node there any more")
+        }
+        Event::Reserved { address, .. } => tracing::info!(%address, "a relay passes on connections"),
+        Event::ReservationLost { relay } => tracing::info!(%relay, "the relay passes on no connections"),
         Event::Connected {
             connection,
             direction,
@@ -94,6 +112,19 @@ pub(super) fn note(event: &Event) {
     }
 }
 
+/// Whether an event changes where this node can be reached.
+pub(super) fn is_about_addresses(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Listening { .. }
+            | Event::ListenFailed { .. }
+            | Event::ExternalAddress { .. }
+            | Event::ExternalExpired { .. }
+            | Event::Reserved { .. }
+            | Event::ReservationLost { .. }
+    )
+}
+
 /// Whom an event is about.
 pub(super) fn peer_of(event: &Event) -> Option<PeerId> {
     match event {
@@ -108,6 +139,11 @@ pub(super) fn peer_of(event: &Event) -> Option<PeerId> {
         Event::DialFailed { peer, .. } => *peer,
         Event::Listening { .. }
         | Event::ListenFailed { .. }
+        | Event::Reachability { .. }
+        | Event::ExternalAddress { .. }
+        | Event::ExternalExpired { .. }
+        | Event::Reserved { .. }
+        | Event::ReservationLost { .. }
         | Event::ControlOpened { .. }
         | Event::Control { .. }
         | Event::ControlUnsupported { .. }
@@ -152,6 +188,8 @@ pub(super) fn peer_command(output: rustle_peers::Output, foreign: ForeignAccess)
             },
         }),
         Out::Rules(rules) => Some(Command::Rules(rules)),
+        Out::Reserve { relay, address } => Some(Command::Reserve { relay, address }),
+        Out::Unreserve { relay } => Some(Command::Unreserve { relay }),
         Out::Up { .. }
         | Out::Down { .. }
         | Out::Foreign { .. }
@@ -159,9 +197,7 @@ pub(super) fn peer_command(output: rustle_peers::Output, foreign: ForeignAccess)
         | Out::Persist(_)
         | Out::Fault { .. }
         | Out::AskPeers { .. }
-        | Out::AnswerPeers { .. }
-        | Out::Reserve { .. }
-        | Out::Unreserve { .. } => None,
+        | Out::AnswerPeers { .. } => None,
     }
 }
 
