@@ -15,7 +15,9 @@ mod interface;
 mod invitations;
 mod lifecycle;
 mod load;
+mod metrics;
 mod networks;
+mod peers;
 mod ping;
 mod steps;
 

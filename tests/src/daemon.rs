@@ -61,6 +61,7 @@ struct Told {
     peer: Option<PeerId>,
     addresses: Vec<Multiaddr>,
     admin_http: Option<String>,
+    metrics: Option<String>,
 }
 
 // === impl Daemon ===
@@ -123,6 +124,11 @@ impl Daemon {
     /// Its administration interface over TCP: `http://127.0.0.1:PORT`, where it has one.
     pub fn admin_http(&self) -> Option<&str> {
         self.told.admin_http.as_deref()
+    }
+
+    /// Where it serves metrics: `127.0.0.1:PORT`, where it does.
+    pub fn metrics(&self) -> Option<&str> {
+        self.told.metrics.as_deref()
     }
 
     /// Its process; `None` after it has ended.
@@ -285,6 +291,12 @@ impl Told {
                 "peer" => told.peer = Some(rest.trim_start_matches("id").trim().parse()?),
                 "listening" => told.addresses.push(rest.parse()?),
                 "admin" if rest.starts_with("http://") => told.admin_http = Some(rest.to_owned()),
+                "metrics" => {
+                    let place = rest
+                        .strip_prefix("http://")
+                        .and_then(|rest| rest.strip_suffix("/metrics"));
+                    told.metrics = place.map(str::to_owned);
+                }
                 "ready" => {
                     ensure!(told.peer.is_some(), "rustled did not tell its peer id");
                     return Ok(told);

@@ -1,11 +1,14 @@
 //! What can be typed?
 
+mod peers;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rustle_admin::views::FollowFrom;
 
+pub(crate) use self::peers::PeerCommand;
 use crate::duration::{self, Expiry};
 
 const AFTER_HELP: &str = "\
@@ -57,14 +60,13 @@ pub(crate) enum Command {
         peers {rustle, foreign, pending}, chains, store_bytes (null where unknown)."
     )]
     Status,
-    /// List the connected peers.
-    #[command(
-        after_long_help = "JSON: peers[] of {peer_id, address, direction (inbound, outbound), \
-        class (rustle, foreign, pending), agent, version, network, services (bitmap), connected_ms, ping_rtt_us}; \
-        null where the peer has not said or nothing was measured."
-    )]
+    /// Work with peers.
+    #[command(subcommand, arg_required_else_help = false)]
+    Peer(PeerCommand),
+    /// List the connected peers: the same as `peer ls`.
+    #[command(after_long_help = peers::LIST_HELP)]
     Peers,
-    /// Connect to a node.
+    /// Connect to a node: the same as `peer connect`.
     #[command(after_long_help = "JSON: peer_id.")]
     Connect {
         /// Multiaddr, with or without /p2p/PEER.
@@ -244,6 +246,18 @@ mod tests {
             "rustle id",
             "rustle --data-dir /d --json status",
             "rustle peers --json",
+            "rustle peer ls",
+            "rustle peer list --class foreign --direction inbound",
+            "rustle peer info 12D3Koo",
+            "rustle peer connect /ip4/127.0.0.1/tcp/1 --timeout 5",
+            "rustle peer disconnect 12D3Koo",
+            "rustle peer ban 192.0.2.0/24 --expires 30m --reason loud",
+            "rustle peer ban 12D3Koo --expires never",
+            "rustle peer unban 192.0.2.0/24",
+            "rustle peer bans --json",
+            "rustle peer allow 192.0.2.7 --reason friend",
+            "rustle peer disallow 192.0.2.7",
+            "rustle peer addresses --table tried --limit 10",
             "rustle --endpoint http://127.0.0.1:7070 --token-file t connect /ip4/127.0.0.1/tcp/1 --timeout 5",
             "rustle add - --profile v1",
             "rustle cat Qm -o out --timeout 2m --offset 1 --length 2",
@@ -278,6 +292,11 @@ mod tests {
             ("rustle", "cat, chain"),
             ("rustle chain", "create, list"),
             ("rustle --json chain", "create, list"),
+            ("rustle peer", "ls, list, info"),
+            ("rustle peer ls --class best", "rustle, foreign, pending"),
+            ("rustle peer ban", "<TARGET>"),
+            ("rustle peer ban 192.0.2.7 --expires soon", "s, m, h, d"),
+            ("rustle peer addresses --limit 0", "0"),
             ("rustle id --jsn", "'--jsn'"),
             ("rustle sing", "'sing'"),
             ("rustle cat", "<CID>"),

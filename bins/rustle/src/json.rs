@@ -1,11 +1,14 @@
 //! The JSON that `--json` prints. Programs rely on it: fields are never renamed or removed.
 
+mod peers;
+
 use data_encoding::{BASE64, HEXLOWER};
 use rustle_admin::views::{
-    Added, Appended, BlockKind, BlockView, ChainDigest, ChainView, Delivery, Direction, NodeIdentity,
-    NodeStatus, PeerClass, PeerView,
+    Added, Appended, BlockKind, BlockView, ChainDigest, ChainView, Delivery, NodeIdentity, NodeStatus,
 };
 use serde::Serialize;
+
+pub(crate) use self::peers::{Book, Connected, Ended, Peer, PeerInfo, Peers, Rule, Rules, class, direction};
 
 #[derive(Serialize)]
 pub(crate) struct Id {
@@ -34,30 +37,6 @@ struct Counts {
     rustle: u64,
     foreign: u64,
     pending: u64,
-}
-
-#[derive(Serialize)]
-pub(crate) struct Peers {
-    pub(crate) peers: Vec<Peer>,
-}
-
-#[derive(Serialize)]
-pub(crate) struct Peer {
-    peer_id: String,
-    address: String,
-    direction: &'static str,
-    class: &'static str,
-    agent: Option<String>,
-    version: Option<String>,
-    network: Option<String>,
-    services: u64,
-    connected_ms: u64,
-    ping_rtt_us: Option<u64>,
-}
-
-#[derive(Serialize)]
-pub(crate) struct Connected {
-    pub(crate) peer_id: String,
 }
 
 #[derive(Serialize)]
@@ -144,23 +123,6 @@ fn millis(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The word for a direction, also in tables.
-pub(crate) fn direction(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Inbound => "inbound",
-        Direction::Outbound => "outbound",
-    }
-}
-
-/// The word for a class of peers, also in tables.
-pub(crate) fn class(class: PeerClass) -> &'static str {
-    match class {
-        PeerClass::Rustle => "rustle",
-        PeerClass::Foreign => "foreign",
-        PeerClass::Pending => "pending",
-    }
-}
-
 impl From<&NodeIdentity> for Id {
     fn from(view: &NodeIdentity) -> Self {
         Self {
@@ -190,25 +152,6 @@ impl From<&NodeStatus> for Status {
             },
             chains: view.chains,
             store_bytes: view.store_bytes,
-        }
-    }
-}
-
-impl From<&PeerView> for Peer {
-    fn from(view: &PeerView) -> Self {
-        Self {
-            peer_id: view.peer.to_string(),
-            address: view.address.to_string(),
-            direction: direction(view.direction),
-            class: class(view.class),
-            agent: view.agent.clone(),
-            version: view.version.clone(),
-            network: view.network.clone(),
-            services: view.services,
-            connected_ms: millis(view.connected),
-            ping_rtt_us: view
-                .ping_rtt
-                .map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
         }
     }
 }

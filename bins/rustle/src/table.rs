@@ -29,7 +29,7 @@ pub(crate) fn columns<const N: usize>(
 }
 
 /// Lines of names and values.
-pub(crate) fn facts<const N: usize>(rows: [(&str, String); N]) -> String {
+pub(crate) fn facts<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
@@ -74,6 +74,14 @@ pub(crate) fn span(time: Duration) -> String {
     }
 }
 
+/// A round trip; `-` where none was measured.
+pub(crate) fn round_trip(time: Option<Duration>) -> String {
+    time.map_or_else(
+        || "-".to_owned(),
+        |time| format!("{:.1} ms", time.as_secs_f64() * 1e3),
+    )
+}
+
 fn body(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => plain(text),
@@ -104,8 +112,8 @@ pub(crate) fn plain(text: &str) -> String {
     shown
 }
 
-/// `2023-11-14T22:13:20Z`. Clocks of authors may say anything; what is behind the year 9999 is shown as milliseconds.
-fn utc(time: Timestamp) -> String {
+/// `2023-11-14T22:13:20Z`. Clocks of others may say anything; what is behind the year 9999 is shown as milliseconds.
+pub(crate) fn utc(time: Timestamp) -> String {
     const YEAR_10000_MS: u64 = 253_402_300_800_000;
     if YEAR_10000_MS <= time.as_millis() {
         return format!("{time}ms");

@@ -75,6 +75,9 @@ fn announce(node: &Node, data_dir: &std::path::Path) {
     if let Some(address) = node.admin_address() {
         lines.push(format!("admin     http://{address}"));
     }
+    if let Some(address) = node.metrics_address() {
+        lines.push(format!("metrics   http://{address}/metrics"));
+    }
     lines.push("ready".to_owned());
     // Standard output may be closed, which is the user's choice.
     let _ = writeln!(out, "{}", lines.join("\n"));

@@ -11,8 +11,9 @@ use rustle_types::{BlockId, ChainId, Multiaddr, PeerId};
 
 use crate::fault::Fault;
 use crate::views::{
-    Added, Appended, BlockView, CatQuery, ChainDigest, ChainRef, ChainView, Delivery, FollowFrom,
-    InviteTerms, Joined, LogQuery, NewEntry, NodeIdentity, NodeStatus, PeerView, Profile,
+    Added, AddressPage, AddressQuery, Appended, BlockView, CatQuery, ChainDigest, ChainRef, ChainView,
+    Delivery, FollowFrom, InviteTerms, Joined, LogQuery, NewEntry, NodeIdentity, NodeStatus, PeerDetails,
+    PeerView, Profile, Reason, Rule, RuleKind, Target,
 };
 
 /// A long answer or request. It is pulled: no item is made before the other side has room for it.
@@ -35,6 +36,30 @@ pub trait Backend: Send + Sync + 'static {
         address: Multiaddr,
         timeout: Duration,
     ) -> impl Future<Output = Result<PeerId, Fault>> + Send;
+
+    /// All about one peer; a fault where nothing is known of it.
+    fn peer(&self, peer: PeerId) -> impl Future<Output = Result<PeerDetails, Fault>> + Send;
+
+    /// Closes all connections with a peer; a fault where there is none.
+    fn disconnect(&self, peer: PeerId) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Bans or welcomes for `duration`, or for ever, and gives the rule as it is kept. Waits for no disk.
+    fn add_rule(
+        &self,
+        kind: RuleKind,
+        target: Target,
+        duration: Option<Duration>,
+        reason: Reason,
+    ) -> impl Future<Output = Result<Rule, Fault>> + Send;
+
+    /// Ends a rule; a fault where none has exactly this target.
+    fn remove_rule(&self, kind: RuleKind, target: Target) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// All rules that hold, in a stable order.
+    fn rules(&self) -> impl Future<Output = Result<Vec<Rule>, Fault>> + Send;
+
+    /// A page of the address book in a stable order, and the node's own addresses.
+    fn addresses(&self, query: AddressQuery) -> impl Future<Output = Result<AddressPage, Fault>> + Send;
 
     /// Imports a file. An error in `bytes` means that the caller broke off: keep nothing.
     fn add(&self, profile: Profile, bytes: Flow<Bytes>) -> impl Future<Output = Result<Added, Fault>> + Send;

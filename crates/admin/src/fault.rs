@@ -6,8 +6,11 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use rustle_types::PeerId;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::views::{RuleKind, Target};
 
 /// `ErrorInfo.domain` of every failure that this crate or a backend gives.
 pub const ERROR_DOMAIN: &str = "rustle";
@@ -24,6 +27,18 @@ pub mod reason {
     pub const BLOCK_NOT_FOUND: &str = "BLOCK_NOT_FOUND";
     /// Nobody had the content in time.
     pub const CONTENT_NOT_FOUND: &str = "CONTENT_NOT_FOUND";
+    /// Nothing is known of this peer.
+    pub const PEER_NOT_FOUND: &str = "PEER_NOT_FOUND";
+    /// There is no connection with this peer.
+    pub const PEER_NOT_CONNECTED: &str = "PEER_NOT_CONNECTED";
+    /// No rule has exactly this target.
+    pub const RULE_NOT_FOUND: &str = "RULE_NOT_FOUND";
+    /// There is no room for a further rule.
+    pub const TOO_MANY_RULES: &str = "TOO_MANY_RULES";
+    /// A rule bans the other node.
+    pub const BANNED: &str = "BANNED";
+    /// There is no place for a further peer of that kind.
+    pub const NO_PLACE: &str = "NO_PLACE";
     /// The address cannot be reached.
     pub const UNREACHABLE: &str = "UNREACHABLE";
     /// The other node is of another network; metadata `ours` and `theirs`.
@@ -180,6 +195,30 @@ impl Fault {
     pub fn unreachable(address: &impl fmt::Display, cause: &impl fmt::Display) -> Self {
         let message = format!("cannot reach {address}: {cause}; check the address and that the node runs");
         Self::new(FaultKind::Unavailable, reason::UNREACHABLE, message)
+    }
+
+    /// A peer of which nothing is known.
+    pub fn peer_not_found(peer: &PeerId) -> Self {
+        let message = format!(
+            "nothing is known of peer {peer}; `rustle peer ls` shows those that are connected, `rustle peer addresses` those that are known"
+        );
+        Self::new(FaultKind::NotFound, reason::PEER_NOT_FOUND, message)
+    }
+
+    /// A peer without a connection.
+    pub fn peer_not_connected(peer: &PeerId) -> Self {
+        let message = format!("peer {peer} is not connected; `rustle peer ls` shows those that are");
+        Self::new(FaultKind::NotFound, reason::PEER_NOT_CONNECTED, message)
+    }
+
+    /// A rule that is not there.
+    pub fn rule_not_found(kind: RuleKind, target: &Target) -> Self {
+        let what = match kind {
+            RuleKind::Ban => "ban",
+            RuleKind::Allow => "permission",
+        };
+        let message = format!("there is no {what} of {target}; `rustle peer bans` shows the rules there are");
+        Self::new(FaultKind::NotFound, reason::RULE_NOT_FOUND, message)
     }
 
     /// A node of another network.

@@ -3,19 +3,24 @@
 //! The server asks for every request, and the command line asks before it even looks for a daemon, so both give the same
 //! answer: `InvalidArgument` with what was wrong and what to do.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use rustle_peers::REASON_BYTES_MAX;
 use rustle_types::limits::{
     BLOCK_BODY_BYTES_MAX, BLOCK_TOPIC_BYTES_MAX, BLOCK_TOPICS_MAX, CHAIN_NAME_BYTES_MAX, INVITATION_CHARS_MAX,
 };
-use rustle_types::{BlockId, Cid, Multiaddr};
+use rustle_types::{BlockId, Cid, Multiaddr, PeerId};
 
 use crate::fault::Fault;
-use crate::views::{ChainRef, NewEntry};
+use crate::views::{ChainRef, NewEntry, Reason, Target};
 
 /// What every invitation begins with.
 pub const INVITATION_PREFIX: &str = "rustle1";
 /// What every id of a block or chain begins with: base32 of CIDv1, dag-cbor, sha2-256.
 const BLOCK_PREFIX: &str = "bafyrei";
+/// Shortest time for which a rule holds.
+const RULE_TIME_MIN: Duration = Duration::from_secs(1);
 /// Longest text that is repeated in a message.
 const SHOWN_CHARS_MAX: usize = 80;
 
@@ -43,6 +48,55 @@ pub fn address(text: &str) -> Result<Multiaddr, Fault> {
                 "`{text}` is not a multiaddr ({cause}); {example}"
             )))
         }
+    }
+}
+
+/// The id of a peer.
+pub fn peer(text: &str) -> Result<PeerId, Fault> {
+    text.parse().map_err(|_| {
+        let text = shown(text);
+        Fault::bad_argument(format!(
+            "`{text}` is not a peer id; copy the whole id, it begins with `12D3Koo` or `Qm`"
+        ))
+    })
+}
+
+/// Whom a rule is to mean.
+pub fn target(text: &str) -> Result<Target, Fault> {
+    text.parse().map_err(|_| {
+        let text = shown(text);
+        Fault::bad_argument(format!(
+            "`{text}` is neither a peer id nor an IP address nor a prefix; write `12D3Koo…`, `192.0.2.7`, `192.0.2.0/24` or `2001:db8::/48`"
+        ))
+    })
+}
+
+/// The reason of a rule: what is longer or has control characters is refused, not cut.
+pub fn rule_reason(text: &str) -> Result<Reason, Fault> {
+    if REASON_BYTES_MAX < text.len() {
+        return Err(Fault::bad_argument(format!(
+            "the reason has {} bytes; at most {REASON_BYTES_MAX} are kept",
+            text.len()
+        )));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Fault::bad_argument(
+            "the reason has control characters; write it in one line",
+        ));
+    }
+    Ok(Reason::new(text))
+}
+
+/// How long a rule is to hold; `None` for ever.
+pub fn rule_duration(time: Duration) -> Result<Option<Duration>, Fault> {
+    match time {
+        Duration::ZERO => Ok(None),
+        time if time < RULE_TIME_MIN => Err(Fault::bad_argument(format!(
+            "{} ms are too short for a rule; it holds for {} s at least",
+            time.as_millis(),
+            RULE_TIME_MIN.as_secs()
+        ))),
+        time => Ok(Some(time)),
     }
 }
 
@@ -206,6 +260,32 @@ mod tests {
         ] {
             assert!(invitation(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn peers_and_rules_are_named_exactly() {
+        let id = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+        assert_eq!(peer(id).unwrap().to_string(), id);
+        for bad in ["", &id[..20], "192.0.2.7", "x\ny"] {
+            let fault = peer(bad).unwrap_err();
+            assert!(!fault.message.contains('\n'), "{bad}");
+        }
+        for good in [id, "192.0.2.7", "192.0.2.0/24", "2001:db8::/48"] {
+            assert_eq!(target(good).unwrap().to_string(), good);
+        }
+        for bad in ["", "192.0.2.0/33", "example.com", "x\ny"] {
+            let fault = target(bad).unwrap_err();
+            assert!(
+                fault.message.contains("192.0.2.0/24") && !fault.message.contains('\n'),
+                "{fault}"
+            );
+        }
+        assert!(rule_reason(&"x".repeat(REASON_BYTES_MAX)).is_ok());
+        assert!(rule_reason(&"x".repeat(REASON_BYTES_MAX + 1)).is_err());
+        assert!(rule_reason("two\nlines").is_err());
+        assert_eq!(rule_duration(Duration::ZERO), Ok(None));
+        assert!(rule_duration(Duration::from_millis(999)).is_err());
+        assert!(rule_duration(Duration::MAX).unwrap().is_some());
     }
 
     #[test]

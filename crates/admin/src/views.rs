@@ -2,11 +2,17 @@
 //!
 //! Server and client share these types, so that neither a backend nor a caller touches protobuf.
 
+mod peers;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use rustle_types::{BlockId, ChainId, Cid, Multiaddr, NetworkName, PeerId, Timestamp};
 
+pub use self::peers::{
+    AddressPage, AddressQuery, BookTable, ConnectionView, Direction, FaultView, KnownPeer, Origin,
+    OwnAddresses, PeerClass, PeerDetails, PeerFilter, PeerView, Reachability, Reason, Rule, RuleKind, Target,
+};
 use crate::fault::{Fault, FaultKind, reason};
 
 /// Who a node is.
@@ -56,51 +62,6 @@ pub struct PeerCounts {
     pub foreign: u64,
     /// Not known yet.
     pub pending: u64,
-}
-
-/// Who dialled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// The peer did.
-    Inbound,
-    /// This node did.
-    Outbound,
-}
-
-/// What kind of node a peer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PeerClass {
-    /// It completed the handshake.
-    Rustle,
-    /// It does not speak the handshake, for example Kubo.
-    Foreign,
-    /// Not known yet.
-    Pending,
-}
-
-/// A connected peer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerView {
-    /// Its peer id.
-    pub peer: PeerId,
-    /// The other end of the connection.
-    pub address: Multiaddr,
-    /// Who dialled.
-    pub direction: Direction,
-    /// What kind of node it is.
-    pub class: PeerClass,
-    /// Program and version that it claims.
-    pub agent: Option<String>,
-    /// Version of its node software.
-    pub version: Option<String>,
-    /// Name of its network.
-    pub network: Option<String>,
-    /// Bitmap of what it offers, as in its `Hello`.
-    pub services: u64,
-    /// How long the connection stands, in whole milliseconds.
-    pub connected: Duration,
-    /// Round trip of the last ping, in whole microseconds.
-    pub ping_rtt: Option<Duration>,
 }
 
 /// How a file becomes blocks.

@@ -28,6 +28,11 @@ impl Engine {
                 self.reply(request, Ok(Reply::Peers(views)));
                 Ok(())
             }
+            Ask::Peer(ask) => {
+                let reply = self.on_peer_ask(now, ask);
+                self.reply(request, reply);
+                Ok(())
+            }
             Ask::CreateChain { name } => self.create_chain(now, request, &name),
             Ask::AdoptChain {
                 chain,

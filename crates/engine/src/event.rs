@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rustle_chain::{Block, Body, SyncOutcome};
-use rustle_peers::{ConnectError, PeerView};
+use rustle_peers::book::{EntryView, TableKind};
+use rustle_peers::{
+    ConnectError, Counters, PeerInfo, PeerView, Reason, Rule, RuleKind, RulesError, Target, Totals,
+};
 use rustle_store::{Batch, StoreError};
 use rustle_types::{BlockId, ChainId, Multiaddr, PeerId, TopicName, Verdict};
 use rustle_wire::{JoinReply, JoinRequest, Member};
@@ -94,6 +97,8 @@ pub enum Ask {
     Connect(Multiaddr),
     /// All connections.
     Peers,
+    /// Something else about peers.
+    Peer(PeerAsk),
     /// Make a chain.
     CreateChain {
         /// Its name.
@@ -129,6 +134,55 @@ pub enum Ask {
     },
 }
 
+/// What can be asked about peers; answered at once.
+#[derive(Debug)]
+pub enum PeerAsk {
+    /// All about one peer.
+    Info(PeerId),
+    /// Close all connections with a peer.
+    Disconnect(PeerId),
+    /// Ban somebody, or welcome them always; written without a sync.
+    AddRule {
+        /// Which of the two.
+        kind: RuleKind,
+        /// Whom.
+        target: Target,
+        /// For so long; `None` for ever.
+        duration: Option<Duration>,
+        /// Why, for people.
+        reason: Reason,
+    },
+    /// End a rule.
+    RemoveRule {
+        /// Of which kind.
+        kind: RuleKind,
+        /// Of whom.
+        target: Target,
+    },
+    /// The rules that hold.
+    Rules,
+    /// Peers of the address book, by id.
+    Addresses {
+        /// Only those of this part of the book.
+        table: Option<TableKind>,
+        /// Only those behind this one.
+        after: Option<PeerId>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// The numbers of the peer manager.
+    Numbers,
+}
+
+/// The numbers of the peer manager.
+#[derive(Debug, Clone, Default)]
+pub struct Numbers {
+    /// What happened since the start.
+    pub counters: Counters,
+    /// What there is now.
+    pub totals: Totals,
+}
+
 /// The answers to [`Ask`].
 #[derive(Debug)]
 pub enum Reply {
@@ -136,6 +190,18 @@ pub enum Reply {
     Connected(PeerId),
     /// All connections.
     Peers(Vec<PeerView>),
+    /// All about one peer.
+    Peer(Box<PeerInfo>),
+    /// It is done.
+    Done,
+    /// The rule that holds now.
+    Rule(Rule),
+    /// The rules that hold.
+    Rules(Vec<Rule>),
+    /// Peers of the address book.
+    Addresses(Vec<EntryView>),
+    /// The numbers of the peer manager.
+    Numbers(Box<Numbers>),
     /// The chain is made, or adopted; durable.
     Chain(ChainId),
     /// The block is appended; durable.
@@ -164,6 +230,23 @@ pub enum AskError {
     /// What was asked for is malformed.
     #[error("{0}")]
     Invalid(String),
+    /// Neither connected nor known, and no rule is about it.
+    #[error("nothing is known of peer {0}")]
+    UnknownPeer(PeerId),
+    /// There is no connection with it.
+    #[error("peer {0} is not connected")]
+    NotConnected(PeerId),
+    /// There is no such rule.
+    #[error("there is no rule `{kind}` for {target}")]
+    NoRule {
+        /// Of which kind.
+        kind: RuleKind,
+        /// Of whom.
+        target: Target,
+    },
+    /// The rule is not kept.
+    #[error("{0}")]
+    Rules(#[from] RulesError),
     /// No connection came about.
     #[error("{0}")]
     Connect(#[from] ConnectError),

@@ -36,7 +36,8 @@ mod chains;
 mod engine;
 mod event;
 mod join;
+mod people;
 mod reachable;
 
 pub use engine::{Config, Engine, OpenError};
-pub use event::{Ask, AskError, Input, Output, Reply};
+pub use event::{Ask, AskError, Input, Numbers, Output, PeerAsk, Reply};

@@ -146,8 +146,8 @@ impl Transport for Guarded {
                         send_back_addr,
                     });
                 }
-                // Dropped, the socket is closed.
-                Err(refusal) => tracing::debug!(from = %send_back_addr, %refusal, "refused a connection"),
+                // Dropped, the socket is closed. Counted, too: at levels that are in use, a flood would fill the log.
+                Err(refusal) => tracing::trace!(from = %send_back_addr, %refusal, "refused a connection"),
             }
         }
         cx.waker().wake_by_ref();

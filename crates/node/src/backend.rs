@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use rustle_admin::views::{
-    Added, Appended, BlockKind, BlockView, CatQuery, ChainDigest, ChainRef, ChainView, Delivery, Direction,
-    FollowFrom, InviteTerms, Joined, LogQuery, NewEntry, NodeIdentity, NodeStatus, Order, PeerClass,
-    PeerCounts, PeerView, Profile,
+    Added, AddressPage, AddressQuery, Appended, BlockKind, BlockView, CatQuery, ChainDigest, ChainRef,
+    ChainView, Delivery, FollowFrom, InviteTerms, Joined, LogQuery, NewEntry, NodeIdentity, NodeStatus,
+    Order, PeerCounts, PeerDetails, PeerView, Profile, Reason, Rule, RuleKind, Target,
 };
 use rustle_admin::{Backend, Fault, FaultKind, Flow, fault::reason};
 use rustle_chain::reader::{self, Position};
@@ -21,7 +21,7 @@ use rustle_store_rocksdb::RocksStore;
 use rustle_types::{BlockId, ChainId, Multiaddr, PeerId};
 
 use crate::shared::Shared;
-use crate::{faults, files, join};
+use crate::{faults, files, join, people};
 
 /// Blocks that a long answer reads at once.
 const PAGE: usize = 256;
@@ -55,13 +55,6 @@ impl Service {
     ) -> Result<T, Fault> {
         self.shared.read(read).await?.map_err(faults::chain)
     }
-
-    async fn views(&self) -> Result<Vec<rustle_peers::PeerView>, Fault> {
-        match self.shared.ask(Ask::Peers).await? {
-            Reply::Peers(views) => Ok(views),
-            _ => Err(faults::internal(&"an answer to something else")),
-        }
-    }
 }
 
 impl Backend for Service {
@@ -85,7 +78,7 @@ impl Backend for Service {
 
     async fn status(&self) -> Result<NodeStatus, Fault> {
         let mut peers = PeerCounts::default();
-        for view in self.views().await? {
+        for view in people::views(&self.shared).await? {
             match view.class {
                 Class::Rustle => peers.rustle += 1,
                 Class::Foreign => peers.foreign += 1,
@@ -113,26 +106,41 @@ impl Backend for Service {
     }
 
     async fn peers(&self) -> Result<Vec<PeerView>, Fault> {
-        let now = self.shared.clock.now().uptime;
-        Ok(self
-            .views()
-            .await?
-            .into_iter()
-            .map(|view| peer_view(view, now))
-            .collect())
+        people::list(&self.shared).await
     }
 
     async fn connect(&self, address: Multiaddr, timeout: Duration) -> Result<PeerId, Fault> {
-        match tokio::time::timeout(timeout, self.shared.ask(Ask::Connect(address.clone()))).await {
-            Ok(reply) => match reply? {
-                Reply::Connected(peer) => Ok(peer),
-                _ => Err(faults::internal(&"an answer to something else")),
-            },
-            Err(_) => {
-                let message = format!("{address} did not answer within {timeout:?}");
-                Err(Fault::new(FaultKind::DeadlineExceeded, reason::TIMEOUT, message))
-            }
-        }
+        people::connect(&self.shared, address, timeout).await
+    }
+
+    async fn peer(&self, peer: PeerId) -> Result<PeerDetails, Fault> {
+        people::info(&self.shared, peer).await
+    }
+
+    async fn disconnect(&self, peer: PeerId) -> Result<(), Fault> {
+        people::disconnect(&self.shared, peer).await
+    }
+
+    async fn add_rule(
+        &self,
+        kind: RuleKind,
+        target: Target,
+        duration: Option<Duration>,
+        reason: Reason,
+    ) -> Result<Rule, Fault> {
+        people::add_rule(&self.shared, kind, target, duration, reason).await
+    }
+
+    async fn remove_rule(&self, kind: RuleKind, target: Target) -> Result<(), Fault> {
+        people::remove_rule(&self.shared, kind, target).await
+    }
+
+    async fn rules(&self) -> Result<Vec<Rule>, Fault> {
+        people::rules(&self.shared).await
+    }
+
+    async fn addresses(&self, query: AddressQuery) -> Result<AddressPage, Fault> {
+        people::addresses(&self.shared, query).await
     }
 
     async fn add(&self, profile: Profile, bytes: Flow<Bytes>) -> Result<Added, Fault> {
@@ -410,27 +418,4 @@ fn view(store: &dyn Store, chain: &ChainId, id: &BlockId) -> Result<(BlockView, 
         kind,
     };
     Ok((view, stored.sequence))
-}
-
-fn peer_view(view: rustle_peers::PeerView, now: rustle_types::Uptime) -> PeerView {
-    let hello = view.hello.as_ref();
-    PeerView {
-        peer: view.peer,
-        address: view.address,
-        direction: match view.direction {
-            rustle_types::Direction::Inbound => Direction::Inbound,
-            rustle_types::Direction::Outbound => Direction::Outbound,
-        },
-        class: match view.class {
-            Class::Rustle => PeerClass::Rustle,
-            Class::Foreign => PeerClass::Foreign,
-            Class::Pending => PeerClass::Pending,
-        },
-        agent: hello.map(|hello| hello.user_agent.clone()),
-        version: hello.map(|hello| hello.software_version.clone()),
-        network: hello.map(|hello| hello.network.to_string()),
-        services: hello.map_or(0, |hello| hello.services.0),
-        connected: now - view.since,
-        ping_rtt: view.round_trip,
-    }
 }

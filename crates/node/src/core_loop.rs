@@ -22,6 +22,7 @@ use crate::deliveries::Deliveries;
 use crate::exchange::Told;
 use crate::facts::{Facts, SyncFact};
 use crate::lists::{self, ListFact};
+use crate::log_budget::LogBudget;
 use crate::storage::{Storage, Written};
 
 /// Asks that may wait for the engine, and again so many that may wait for their answer.
@@ -66,6 +67,8 @@ pub(crate) struct Core {
     /// Tells the exchange who came and went, and who has what.
     pub(crate) exchange: mpsc::Sender<Told>,
     pub(crate) outgoing: Outgoing,
+    /// What peers may write into the log.
+    pub(crate) log_budget: LogBudget,
 }
 
 /// Decisions that found no room yet, and answers that are awaited.
@@ -307,11 +310,15 @@ impl Core {
                 }
             }
             Output::StoreFailed { chain, error } => tracing::error!(%chain, error, "the store failed"),
-            Output::PeerUp(peer) => tracing::info!(%peer, "peer is up"),
-            Output::PeerDown(peer) => tracing::info!(%peer, "peer is down"),
-            Output::PeerForeign(peer) => tracing::info!(%peer, "foreign peer connected"),
-            Output::Fault { peer, fault } => tracing::debug!(%peer, fault, "a peer sent something wrong"),
-            Output::Judged { peer, fault, verdict } => words::tell_judged(&peer, fault, verdict),
+            Output::PeerUp(_)
+            | Output::PeerDown(_)
+            | Output::PeerForeign(_)
+            | Output::Fault { .. }
+            | Output::Judged { .. } => {
+                if self.log_budget.take(self.clock.now().uptime) {
+                    words::tell(&output);
+                }
+            }
             Output::RulesDamaged { count } => {
                 tracing::warn!(
                     count,
@@ -388,7 +395,7 @@ impl Core {
 fn chain_of(ask: &Ask) -> Option<ChainId> {
     match ask {
         Ask::AdoptChain { chain, .. } | Ask::Append { chain, .. } | Ask::Invite { chain, .. } => Some(*chain),
-        Ask::Connect(_) | Ask::Peers | Ask::CreateChain { .. } => None,
+        Ask::Connect(_) | Ask::Peers | Ask::Peer(_) | Ask::CreateChain { .. } => None,
     }
 }
 

@@ -1,7 +1,9 @@
 //! Small facts that tasks tell each other without asking the core.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use parking_lot::{Mutex, MutexGuard};
 use rustle_chain::{Block, SyncOutcome};
 use rustle_types::{ChainId, Multiaddr, PeerId};
 use tokio::sync::{oneshot, watch};
@@ -10,8 +12,20 @@ use tokio::sync::{oneshot, watch};
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     addresses: watch::Sender<Vec<Multiaddr>>,
+    outside: Mutex<Outside>,
     peers: AtomicUsize,
     chains: AtomicUsize,
+}
+
+/// How the node looks from outside.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outside {
+    /// Whether it can be dialled; `None` where that is not known.
+    pub(crate) reachable: Option<bool>,
+    /// Where it is reached.
+    pub(crate) external: Vec<Multiaddr>,
+    /// The relays that keep a place for it, and where it is reached through them.
+    pub(crate) relayed: BTreeMap<PeerId, Multiaddr>,
 }
 
 /// What a sync stream tells the core.
@@ -41,6 +55,11 @@ impl Facts {
 
     pub(crate) fn addresses(&self) -> Vec<Multiaddr> {
         self.addresses.borrow().clone()
+    }
+
+    /// How the node looks from outside. Held for moments only.
+    pub(crate) fn outside(&self) -> MutexGuard<'_, Outside> {
+        self.outside.lock()
     }
 
     /// Waits until the node listens at `count` addresses or more.

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use rustle_admin::fault::reason;
 use rustle_admin::{Fault, FaultKind};
 use rustle_engine::AskError;
-use rustle_peers::ConnectError;
+use rustle_peers::{ConnectError, RulesError};
 use rustle_store::StoreError;
 use rustle_unixfs::ReadError;
 
@@ -58,6 +58,11 @@ pub(crate) fn ask(error: AskError) -> Fault {
         AskError::NoAddress => (FaultKind::FailedPrecondition, reason::UNREACHABLE),
         AskError::Stopped(_) => (FaultKind::Unavailable, reason::INTERNAL),
         AskError::Damaged(_) => (FaultKind::Internal, reason::INTERNAL),
+        AskError::UnknownPeer(peer) => return Fault::peer_not_found(&peer),
+        AskError::NotConnected(peer) => return Fault::peer_not_connected(&peer),
+        AskError::NoRule { kind, target } => return Fault::rule_not_found(kind, &target),
+        AskError::Rules(RulesError::Full) => (FaultKind::ResourceExhausted, reason::TOO_MANY_RULES),
+        AskError::Rules(RulesError::Allowed) => (FaultKind::FailedPrecondition, reason::TOO_MANY_RULES),
         AskError::Store(error) => return store(error),
         AskError::Connect(error) => return connect(&error),
     };
@@ -85,10 +90,13 @@ fn connect(error: &ConnectError) -> Fault {
         )
         .with("theirs", theirs.to_string())
         .with("ours", ours.to_string()),
-        ConnectError::SelfConnection { .. }
-        | ConnectError::Banned(_)
-        | ConnectError::Foreign
-        | ConnectError::NoPlace => Fault::new(FaultKind::FailedPrecondition, reason::BAD_ARGUMENT, message),
+        ConnectError::SelfConnection { .. } => {
+            Fault::new(FaultKind::FailedPrecondition, reason::BAD_ARGUMENT, message)
+        }
+        ConnectError::Banned(_) => Fault::new(FaultKind::FailedPrecondition, reason::BANNED, message),
+        ConnectError::Foreign | ConnectError::NoPlace => {
+            Fault::new(FaultKind::FailedPrecondition, reason::NO_PLACE, message)
+        }
         ConnectError::Timeout => Fault::new(FaultKind::DeadlineExceeded, reason::TIMEOUT, message),
         ConnectError::Busy => Fault::new(FaultKind::ResourceExhausted, reason::INTERNAL, message),
     }

@@ -24,11 +24,12 @@ use crate::core_loop::{ASKS_MAX, Core, Inbox, JOINS_MAX, Outgoing, SYNC_FACTS_MA
 use crate::exchange::{self, TOLD_MAX};
 use crate::facts::Facts;
 use crate::identity::{DataDir, DataDirError};
+use crate::metrics::Metrics;
 use crate::settings::{foreign_access, network_settings, peer_settings};
 use crate::shared::Shared;
 use crate::storage::{self, Storage};
 use crate::sync::{self, PULLS_QUEUED_MAX};
-use crate::{deliveries, files, join, lists};
+use crate::{deliveries, files, join, lists, refusals};
 
 /// Inbound streams of one protocol that wait for their task.
 const STREAMS_QUEUED_MAX: usize = 32;
@@ -57,6 +58,14 @@ pub enum StartError {
     /// What the store holds.
     #[error(transparent)]
     Engine(#[from] rustle_engine::OpenError),
+    /// The address of the metrics.
+    #[error("cannot serve metrics at {address}: {error}; name another address with --metrics")]
+    Metrics {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        error: std::io::Error,
+    },
     /// The operating system.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
@@ -81,6 +90,7 @@ pub enum StopError {
 pub struct Node {
     peer_id: PeerId,
     admin_address: Option<SocketAddr>,
+    metrics_address: Option<SocketAddr>,
     shared: Shared,
     admin_task: JoinHandle<()>,
     net_task: JoinHandle<()>,
@@ -105,11 +115,11 @@ impl Node {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let data_dir = DataDir::open(&config.data_dir)?;
         let identity = data_dir.identity()?;
-        let path = data_dir.join("store");
-        let opened = tokio::task::spawn_blocking(move || RocksStore::open(path, &Default::default())).await;
-        let rocks = Arc::new(opened.map_err(std::io::Error::other)??);
+        let rocks = open_store(data_dir.join("store")).await?;
         let server = Server::bind(doors(&config)).await?;
         let admin_address = server.tcp_address();
+        let metrics = bind_metrics(&config).await?;
+        let metrics_address = metrics.as_ref().map(Metrics::address);
 
         let clock = Clock::start();
         let signer = Signer::from_secret(*identity.ed25519_secret());
@@ -137,6 +147,9 @@ impl Node {
         let (storage, storage_thread) = storage::spawn(Arc::clone(&store), written_tx)?;
         let (shared, inbox, told) = wire_up(&config, clock, store, storage, net.clone(), written, events);
         let core_task = run_tasks(engine, &shared, inbox, told, streams, foreign);
+        if let Some(metrics) = metrics {
+            metrics.spawn(&shared, Arc::clone(&rocks));
+        }
         let service = Arc::new(Service {
             shared: shared.clone(),
             rocks: Arc::clone(&rocks),
@@ -153,6 +166,7 @@ impl Node {
         Ok(Self {
             peer_id,
             admin_address,
+            metrics_address,
             shared,
             admin_task,
             net_task,
@@ -176,6 +190,11 @@ impl Node {
     /// Where the administration interface listens on TCP, if it does.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
+    }
+
+    /// Where metrics are served, if they are.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     /// Stops within five seconds: calls end, peers are told, what waits for the disk is written, the store is closed.
@@ -240,6 +259,7 @@ fn run_tasks(
         foreign,
         exchange: shared.exchange.told.clone(),
         outgoing: Outgoing::default(),
+        log_budget: Default::default(),
     };
     shared.spawn(join::serve(shared.clone(), streams.join));
     shared.spawn(sync::serve(shared.clone(), streams.sync));
@@ -247,8 +267,24 @@ fn run_tasks(
     shared.spawn(lists::serve(shared.clone(), streams.lists));
     shared.spawn(lists::ask(shared.clone(), questions_queued));
     shared.spawn(files::provide_pinned(shared.clone()));
+    shared.spawn(refusals::tell(shared.clone()));
     shared.spawn(exchange::run(shared.clone(), told, streams.bitswap));
     tokio::spawn(core.run(inbox))
+}
+
+async fn open_store(path: std::path::PathBuf) -> Result<Arc<RocksStore>, StartError> {
+    let opened = tokio::task::spawn_blocking(move || RocksStore::open(path, &Default::default())).await;
+    Ok(Arc::new(opened.map_err(std::io::Error::other)??))
+}
+
+async fn bind_metrics(config: &Config) -> Result<Option<Metrics>, StartError> {
+    let Some(address) = config.metrics else {
+        return Ok(None);
+    };
+    let bound = Metrics::bind(address).await;
+    bound
+        .map(Some)
+        .map_err(|error| StartError::Metrics { address, error })
 }
 
 fn doors(config: &Config) -> ServerConfig {

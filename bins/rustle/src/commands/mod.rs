@@ -4,10 +4,11 @@
 
 mod chains;
 mod content;
+mod peers;
 
 use std::path::PathBuf;
 
-use rustle_admin::views::PeerView;
+use rustle_admin::views::PeerFilter;
 use rustle_admin::{Client, Endpoint, location, parse};
 
 use crate::arguments::{Arguments, Command, Daemon};
@@ -23,16 +24,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Id => id(daemon, &mut out).await?,
         Command::Status => status(daemon, &mut out).await?,
-        Command::Peers => peers(daemon, &mut out).await?,
+        Command::Peer(command) => peers::run(daemon, &mut out, command).await?,
+        Command::Peers => peers::list(daemon, &mut out, PeerFilter::default()).await?,
         Command::Connect { address, timeout } => {
-            let address = parse::address(&address)?;
-            let peer = connect(daemon).await?.connect_peer(&address, timeout).await?;
-            out.show(
-                &json::Connected {
-                    peer_id: peer.to_string(),
-                },
-                || format!("connected to {peer}"),
-            )?;
+            peers::connect_to(daemon, &mut out, &address, timeout).await?;
         }
         Command::Add { path, profile } => content::add(daemon, &mut out, path, profile).await?,
         Command::Cat {
@@ -111,43 +106,6 @@ async fn status(daemon: &Daemon, out: &mut Output) -> Result<(), Failure> {
             ("store", store),
             ("listening", listening.join("\n")),
         ])
-    })?;
-    Ok(())
-}
-
-async fn peers(daemon: &Daemon, out: &mut Output) -> Result<(), Failure> {
-    let views = connect(daemon).await?.peers().await?;
-    let json = json::Peers {
-        peers: views.iter().map(json::Peer::from).collect(),
-    };
-    out.show(&json, || {
-        if views.is_empty() {
-            return "no peers; connect to one with `rustle connect ADDR`".to_owned();
-        }
-        let row = |view: &PeerView| {
-            [
-                view.peer.to_string(),
-                json::class(view.class).to_owned(),
-                json::direction(view.direction).to_owned(),
-                view.ping_rtt.map_or_else(
-                    || "-".to_owned(),
-                    |rtt| format!("{:.1} ms", rtt.as_secs_f64() * 1e3),
-                ),
-                table::span(view.connected),
-                view.agent.clone().unwrap_or_else(|| "-".to_owned()),
-                view.address.to_string(),
-            ]
-        };
-        let head = [
-            "PEER",
-            "CLASS",
-            "DIRECTION",
-            "PING",
-            "CONNECTED",
-            "AGENT",
-            "ADDRESS",
-        ];
-        table::columns(head, views.iter().map(row))
     })?;
     Ok(())
 }

@@ -7,12 +7,12 @@ mod chains;
 mod content;
 mod endpoint;
 mod error;
+mod peers;
 
 use std::time::Duration;
 
 use futures::stream::{BoxStream, StreamExt as _};
 use hyper_util::rt::TokioIo;
-use rustle_types::{Multiaddr, PeerId};
 use tokio::net::UnixStream;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -24,13 +24,12 @@ pub use self::content::chunks;
 pub use self::endpoint::Endpoint;
 pub use self::error::{ClientError, Refusal};
 pub use crate::convert::Unreadable;
-use crate::convert::{field, millis};
 use crate::location::check_socket_path;
 use crate::proto;
 use crate::proto::node_client::NodeClient;
 use crate::proto::peers_client::PeersClient;
 use crate::server::ANSWER_BYTES_MAX;
-use crate::views::{NodeIdentity, NodeStatus, PeerView};
+use crate::views::{NodeIdentity, NodeStatus};
 
 /// Time to connect: the daemon is on this machine.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -105,30 +104,6 @@ impl Client {
     /// How the node is doing.
     pub async fn status(&self) -> Result<NodeStatus, ClientError> {
         self.read(self.node().status(proto::NodeStatusRequest {}).await)
-    }
-
-    /// The connected peers.
-    pub async fn peers(&self) -> Result<Vec<PeerView>, ClientError> {
-        let answer = self.take(self.peers_service().list(proto::PeersListRequest {}).await)?;
-        Ok(answer
-            .peers
-            .into_iter()
-            .map(PeerView::try_from)
-            .collect::<Result<_, _>>()?)
-    }
-
-    /// Dials a node; `None` leaves the time limit to the daemon.
-    pub async fn connect_peer(
-        &self,
-        address: &Multiaddr,
-        timeout: Option<Duration>,
-    ) -> Result<PeerId, ClientError> {
-        let request = proto::PeersConnectRequest {
-            address: address.to_string(),
-            timeout_ms: timeout.map_or(0, millis),
-        };
-        let answer = self.take(self.peers_service().connect(request).await)?;
-        Ok(field("peer_id", &answer.peer_id)?)
     }
 
     fn node(&self) -> NodeClient<Door> {

@@ -4,8 +4,11 @@
 
 mod chains;
 mod node;
+mod peers;
 
 use std::time::Duration;
+
+pub(crate) use self::peers::all;
 
 /// An answer that this version cannot read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +44,11 @@ pub(crate) fn millis(time: Duration) -> u64 {
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// An optional text field: empty where it is absent.
+fn said(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
 }
 
 fn texts<T: ToString>(values: &[T]) -> Vec<String> {

@@ -1,10 +1,10 @@
-//! Conversions of what nodes and peers say of themselves.
+//! Conversions of what nodes say of themselves.
 
 use std::time::Duration;
 
-use super::{Unreadable, field, fields, micros, millis, required, texts};
+use super::{Unreadable, field, fields, millis, required, texts};
 use crate::proto;
-use crate::views::{Direction, NodeIdentity, NodeStatus, PeerClass, PeerCounts, PeerView};
+use crate::views::{NodeIdentity, NodeStatus, PeerCounts};
 
 impl From<NodeIdentity> for proto::NodeIdResponse {
     fn from(view: NodeIdentity) -> Self {
@@ -71,59 +71,6 @@ impl TryFrom<proto::NodeStatusResponse> for NodeStatus {
             },
             chains: answer.chains,
             store_bytes: answer.store_bytes,
-        })
-    }
-}
-
-impl From<PeerView> for proto::Peer {
-    fn from(view: PeerView) -> Self {
-        let direction = match view.direction {
-            Direction::Inbound => proto::peer::Direction::Inbound,
-            Direction::Outbound => proto::peer::Direction::Outbound,
-        };
-        let class = match view.class {
-            PeerClass::Rustle => proto::peer::Class::Rustle,
-            PeerClass::Foreign => proto::peer::Class::Foreign,
-            PeerClass::Pending => proto::peer::Class::Pending,
-        };
-        Self {
-            peer_id: view.peer.to_string(),
-            address: view.address.to_string(),
-            direction: direction.into(),
-            class: class.into(),
-            agent: view.agent.unwrap_or_default(),
-            version: view.version.unwrap_or_default(),
-            network: view.network.unwrap_or_default(),
-            services: view.services,
-            connected_ms: millis(view.connected),
-            ping_rtt_us: view.ping_rtt.map(micros),
-        }
-    }
-}
-
-impl TryFrom<proto::Peer> for PeerView {
-    type Error = Unreadable;
-
-    fn try_from(answer: proto::Peer) -> Result<Self, Unreadable> {
-        let said = |text: String| (!text.is_empty()).then_some(text);
-        Ok(Self {
-            peer: field("peer_id", &answer.peer_id)?,
-            address: field("address", &answer.address)?,
-            direction: match answer.direction() {
-                proto::peer::Direction::Outbound => Direction::Outbound,
-                proto::peer::Direction::Inbound | proto::peer::Direction::Unspecified => Direction::Inbound,
-            },
-            class: match answer.class() {
-                proto::peer::Class::Rustle => PeerClass::Rustle,
-                proto::peer::Class::Foreign => PeerClass::Foreign,
-                proto::peer::Class::Pending | proto::peer::Class::Unspecified => PeerClass::Pending,
-            },
-            agent: said(answer.agent),
-            version: said(answer.version),
-            network: said(answer.network),
-            services: answer.services,
-            connected: Duration::from_millis(answer.connected_ms),
-            ping_rtt: answer.ping_rtt_us.map(Duration::from_micros),
         })
     }
 }

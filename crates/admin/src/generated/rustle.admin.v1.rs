@@ -1844,11 +1844,18 @@ pub mod node_server {
 }
 /// Asks for the connected peers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PeersListRequest {}
+pub struct PeersListRequest {
+    /// Only peers of this class; unspecified for all.
+    #[prost(enumeration = "peer::Class", tag = "1")]
+    pub class: i32,
+    /// Only connections of this direction; unspecified for both.
+    #[prost(enumeration = "peer::Direction", tag = "2")]
+    pub direction: i32,
+}
 /// The connected peers.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PeersListResponse {
-    /// One entry per peer.
+    /// One entry per connection.
     #[prost(message, repeated, tag = "1")]
     pub peers: ::prost::alloc::vec::Vec<Peer>,
 }
@@ -1886,6 +1893,12 @@ pub struct Peer {
     /// Round trip time of the last ping in microseconds, where one was made.
     #[prost(uint64, optional, tag = "10")]
     pub ping_rtt_us: ::core::option::Option<u64>,
+    /// Through which kind of network: `local`, `clear`, `tor`, `i2p` or `yggdrasil`; empty where that cannot be told.
+    #[prost(string, tag = "11")]
+    pub reach: ::prost::alloc::string::String,
+    /// Whether a relay lies between.
+    #[prost(bool, tag = "12")]
+    pub relayed: bool,
 }
 /// Nested message and enum types in `Peer`.
 pub mod peer {
@@ -1960,6 +1973,113 @@ pub mod peer {
         }
     }
 }
+/// Asks for all about one peer.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeersInfoRequest {
+    /// Whom.
+    #[prost(string, tag = "1")]
+    pub peer_id: ::prost::alloc::string::String,
+}
+/// All about one peer.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PeersInfoResponse {
+    /// Who.
+    #[prost(string, tag = "1")]
+    pub peer_id: ::prost::alloc::string::String,
+    /// Its connections, handshaken or not.
+    #[prost(message, repeated, tag = "2")]
+    pub connections: ::prost::alloc::vec::Vec<PeerConnection>,
+    /// Its score: 0 for an unblemished peer, less for each fault, and back towards 0 with time.
+    #[prost(double, tag = "3")]
+    pub score: f64,
+    /// What it did wrong lately, by kind.
+    #[prost(message, repeated, tag = "4")]
+    pub faults: ::prost::alloc::vec::Vec<PeerFault>,
+    /// What the address book has of it; absent where it is not there.
+    #[prost(message, optional, tag = "5")]
+    pub known: ::core::option::Option<KnownPeer>,
+    /// The rules that decide about it, itself or the address of one of its connections.
+    #[prost(message, repeated, tag = "6")]
+    pub rules: ::prost::alloc::vec::Vec<PeerRule>,
+    /// The score by the part of the node that judges, where it is not 0. What one part alone holds against a peer never
+    /// bans it.
+    #[prost(message, repeated, tag = "7")]
+    pub shares: ::prost::alloc::vec::Vec<PeerScoreShare>,
+    /// How often it was banned by its score lately.
+    #[prost(uint32, tag = "8")]
+    pub bans: u32,
+}
+/// What one part of the node holds against a peer.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PeerScoreShare {
+    /// The part: `control`, `exchange`, `sync`, `gossip`, `content` or `market`.
+    #[prost(string, tag = "1")]
+    pub part: ::prost::alloc::string::String,
+    /// Less than 0.
+    #[prost(double, tag = "2")]
+    pub score: f64,
+}
+/// One connection with a peer.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeerConnection {
+    /// What `List` shows of it.
+    #[prost(message, optional, tag = "1")]
+    pub peer: ::core::option::Option<Peer>,
+    /// Number of the connection, unique while the daemon runs.
+    #[prost(uint64, tag = "2")]
+    pub connection: u64,
+    /// Why it was made: `inbound` (the peer dialled), `asked` (by `Connect`), `static` and `boot` (by the settings),
+    /// `needed` (for one of the chains), `anchor` (it was connected before the restart), `known` (there were too few
+    /// peers), `feeler` (to test an address) or `other`.
+    #[prost(string, tag = "3")]
+    pub why: ::prost::alloc::string::String,
+    /// What it offers, by name: `inbound`, `light`, `relay`, `rendezvous`, `content`.
+    #[prost(string, repeated, tag = "4")]
+    pub service_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Lowest protocol version that it speaks; 0 where it has not said.
+    #[prost(uint32, tag = "5")]
+    pub version_min: u32,
+    /// Highest protocol version that it speaks; 0 where it has not said.
+    #[prost(uint32, tag = "6")]
+    pub version_max: u32,
+    /// Its clock at the handshake, milliseconds since 1970; absent where it has not said.
+    #[prost(uint64, optional, tag = "7")]
+    pub time_ms: ::core::option::Option<u64>,
+    /// Where it says that it can be dialled.
+    #[prost(string, repeated, tag = "8")]
+    pub listen_addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Where it sees this node; empty where it has not said.
+    #[prost(string, tag = "9")]
+    pub observed_address: ::prost::alloc::string::String,
+    /// For so many milliseconds nothing went over the connection, as far as is known.
+    #[prost(uint64, tag = "10")]
+    pub idle_ms: u64,
+    /// Shortest round trip time of a ping in microseconds, where one was made.
+    #[prost(uint64, optional, tag = "11")]
+    pub ping_rtt_min_us: ::core::option::Option<u64>,
+    /// Mean round trip time of the pings in microseconds, where one was made.
+    #[prost(uint64, optional, tag = "12")]
+    pub ping_rtt_mean_us: ::core::option::Option<u64>,
+    /// So many milliseconds ago it brought content that this node wanted; absent for never.
+    #[prost(uint64, optional, tag = "13")]
+    pub content_ago_ms: ::core::option::Option<u64>,
+    /// So many milliseconds ago it was the first to bring a message of a topic; absent for never.
+    #[prost(uint64, optional, tag = "14")]
+    pub gossip_ago_ms: ::core::option::Option<u64>,
+}
+/// One kind of fault of a peer.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeerFault {
+    /// Its name, for people and metrics.
+    #[prost(string, tag = "1")]
+    pub fault: ::prost::alloc::string::String,
+    /// How often it was seen.
+    #[prost(uint64, tag = "2")]
+    pub count: u64,
+    /// So many milliseconds ago it was seen last.
+    #[prost(uint64, tag = "3")]
+    pub last_ago_ms: u64,
+}
 /// Asks for a connection.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PeersConnectRequest {
@@ -1977,6 +2097,331 @@ pub struct PeersConnectResponse {
     #[prost(string, tag = "1")]
     pub peer_id: ::prost::alloc::string::String,
 }
+/// Asks for the end of all connections with a peer.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeersDisconnectRequest {
+    /// With whom.
+    #[prost(string, tag = "1")]
+    pub peer_id: ::prost::alloc::string::String,
+}
+/// The connections are being closed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeersDisconnectResponse {}
+/// Asks for a ban.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeersBanRequest {
+    /// Whom: a peer id, an IP address (an IPv6 address stands for its /64), a prefix (`192.0.2.0/24`, `2001:db8::/48`), or
+    /// a multiaddr (its peer where it names one, else its IP address).
+    #[prost(string, tag = "1")]
+    pub target: ::prost::alloc::string::String,
+    /// For so many milliseconds, at least 1,000; 0 for ever.
+    #[prost(uint64, tag = "2")]
+    pub duration_ms: u64,
+    /// Why, for people: at most 128 bytes, without control characters; may be empty.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// The ban holds.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeersBanResponse {
+    /// The rule as it is kept.
+    #[prost(message, optional, tag = "1")]
+    pub rule: ::core::option::Option<PeerRule>,
+}
+/// Asks for the end of a ban.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeersUnbanRequest {
+    /// Whose, as in `Ban`; exactly the target that the ban has.
+    #[prost(string, tag = "1")]
+    pub target: ::prost::alloc::string::String,
+}
+/// The ban has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeersUnbanResponse {}
+/// Asks for a permission.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeersAllowRequest {
+    /// Whom, as in `Ban`.
+    #[prost(string, tag = "1")]
+    pub target: ::prost::alloc::string::String,
+    /// Why, as in `Ban`.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// The permission holds.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeersAllowResponse {
+    /// The rule as it is kept.
+    #[prost(message, optional, tag = "1")]
+    pub rule: ::core::option::Option<PeerRule>,
+}
+/// Asks for the end of a permission.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeersDisallowRequest {
+    /// Whose, as in `Ban`; exactly the target that the permission has.
+    #[prost(string, tag = "1")]
+    pub target: ::prost::alloc::string::String,
+}
+/// The permission has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeersDisallowResponse {}
+/// Asks for the rules.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeersBansRequest {}
+/// All rules.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PeersBansResponse {
+    /// By target.
+    #[prost(message, repeated, tag = "1")]
+    pub rules: ::prost::alloc::vec::Vec<PeerRule>,
+}
+/// Who is kept away, or always welcome.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeerRule {
+    /// Whom it means: a peer id, an IP address or a prefix.
+    #[prost(string, tag = "1")]
+    pub target: ::prost::alloc::string::String,
+    /// What it says.
+    #[prost(enumeration = "peer_rule::Kind", tag = "2")]
+    pub kind: i32,
+    /// Who made it.
+    #[prost(enumeration = "peer_rule::Origin", tag = "3")]
+    pub origin: i32,
+    /// Why; may be empty.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+    /// When it was made, milliseconds since 1970.
+    #[prost(uint64, tag = "5")]
+    pub since_ms: u64,
+    /// When it ends, milliseconds since 1970; absent for never.
+    #[prost(uint64, optional, tag = "6")]
+    pub until_ms: ::core::option::Option<u64>,
+}
+/// Nested message and enum types in `PeerRule`.
+pub mod peer_rule {
+    /// What it says.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Kind {
+        /// Not given.
+        Unspecified = 0,
+        /// Neither dialled nor accepted.
+        Ban = 1,
+        /// Always welcome.
+        Allow = 2,
+    }
+    impl Kind {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "KIND_UNSPECIFIED",
+                Self::Ban => "KIND_BAN",
+                Self::Allow => "KIND_ALLOW",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "KIND_UNSPECIFIED" => Some(Self::Unspecified),
+                "KIND_BAN" => Some(Self::Ban),
+                "KIND_ALLOW" => Some(Self::Allow),
+                _ => None,
+            }
+        }
+    }
+    /// Who made it.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Origin {
+        /// Not given.
+        Unspecified = 0,
+        /// A person.
+        Operator = 1,
+        /// The node itself, because of what the peer did.
+        Score = 2,
+    }
+    impl Origin {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "ORIGIN_UNSPECIFIED",
+                Self::Operator => "ORIGIN_OPERATOR",
+                Self::Score => "ORIGIN_SCORE",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "ORIGIN_UNSPECIFIED" => Some(Self::Unspecified),
+                "ORIGIN_OPERATOR" => Some(Self::Operator),
+                "ORIGIN_SCORE" => Some(Self::Score),
+                _ => None,
+            }
+        }
+    }
+}
+/// Asks for a page of the address book.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeersAddressesRequest {
+    /// Only peers of this part of the book; unspecified for all.
+    #[prost(enumeration = "known_peer::Table", tag = "1")]
+    pub table: i32,
+    /// Begin behind this peer: `next` of the page before; empty for the first page.
+    #[prost(string, tag = "2")]
+    pub after: ::prost::alloc::string::String,
+    /// At most so many peers, 1,000 at the most; 0 for 100.
+    #[prost(uint32, tag = "3")]
+    pub limit: u32,
+}
+/// A page of the address book, and this node's own addresses.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PeersAddressesResponse {
+    /// The peers of the page.
+    #[prost(message, repeated, tag = "1")]
+    pub peers: ::prost::alloc::vec::Vec<KnownPeer>,
+    /// Where the next page begins; empty where there is none.
+    #[prost(string, tag = "2")]
+    pub next: ::prost::alloc::string::String,
+    /// This node's own addresses.
+    #[prost(message, optional, tag = "3")]
+    pub own: ::core::option::Option<OwnAddresses>,
+}
+/// A peer of the address book.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KnownPeer {
+    /// Who.
+    #[prost(string, tag = "1")]
+    pub peer_id: ::prost::alloc::string::String,
+    /// Where it may be found, what is dialled first in front.
+    #[prost(string, repeated, tag = "2")]
+    pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// In which part of the book.
+    #[prost(enumeration = "known_peer::Table", tag = "3")]
+    pub table: i32,
+    /// By which way it became known: `exchange`, `dht`, `mdns`, `rendezvous`, `hello`, `invitation` or `operator`.
+    #[prost(string, tag = "4")]
+    pub source: ::prost::alloc::string::String,
+    /// When a handshake with it was last complete, milliseconds since 1970; absent for never.
+    #[prost(uint64, optional, tag = "5")]
+    pub seen_ms: ::core::option::Option<u64>,
+    /// When it was dialled last, milliseconds since 1970; absent for never.
+    #[prost(uint64, optional, tag = "6")]
+    pub tried_ms: ::core::option::Option<u64>,
+    /// When a dial last led to a handshake, milliseconds since 1970; absent for never.
+    #[prost(uint64, optional, tag = "7")]
+    pub reached_ms: ::core::option::Option<u64>,
+    /// Failed dials since then.
+    #[prost(uint32, tag = "8")]
+    pub failures: u32,
+    /// It may be dialled again in so many milliseconds; absent while it is connected or being dialled.
+    #[prost(uint64, optional, tag = "9")]
+    pub next_dial_in_ms: ::core::option::Option<u64>,
+    /// Whether it is dialled first after a restart.
+    #[prost(bool, tag = "10")]
+    pub anchor: bool,
+}
+/// Nested message and enum types in `KnownPeer`.
+pub mod known_peer {
+    /// A part of the book.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Table {
+        /// Not given.
+        Unspecified = 0,
+        /// It was only heard of.
+        New = 1,
+        /// It was reached.
+        Tried = 2,
+        /// This node needs it: a member of its chains, or named in the settings.
+        Needed = 3,
+    }
+    impl Table {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "TABLE_UNSPECIFIED",
+                Self::New => "TABLE_NEW",
+                Self::Tried => "TABLE_TRIED",
+                Self::Needed => "TABLE_NEEDED",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "TABLE_UNSPECIFIED" => Some(Self::Unspecified),
+                "TABLE_NEW" => Some(Self::New),
+                "TABLE_TRIED" => Some(Self::Tried),
+                "TABLE_NEEDED" => Some(Self::Needed),
+                _ => None,
+            }
+        }
+    }
+}
+/// Where this node can be found.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OwnAddresses {
+    /// Multiaddrs of its sockets.
+    #[prost(string, repeated, tag = "1")]
+    pub listen: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Multiaddrs at which others reach it from outside.
+    #[prost(string, repeated, tag = "2")]
+    pub external: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether it can be dialled from outside.
+    #[prost(enumeration = "own_addresses::Reachability", tag = "3")]
+    pub reachability: i32,
+    /// Multiaddrs through relays that keep a place for it.
+    #[prost(string, repeated, tag = "4")]
+    pub relayed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Nested message and enum types in `OwnAddresses`.
+pub mod own_addresses {
+    /// Whether it can be dialled from outside.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Reachability {
+        /// Not given.
+        Unspecified = 0,
+        /// Not found out, or not looked for.
+        Unknown = 1,
+        /// It can.
+        Reachable = 2,
+        /// It cannot: there is a NAT or a firewall before it.
+        Unreachable = 3,
+    }
+    impl Reachability {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "REACHABILITY_UNSPECIFIED",
+                Self::Unknown => "REACHABILITY_UNKNOWN",
+                Self::Reachable => "REACHABILITY_REACHABLE",
+                Self::Unreachable => "REACHABILITY_UNREACHABLE",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "REACHABILITY_UNSPECIFIED" => Some(Self::Unspecified),
+                "REACHABILITY_UNKNOWN" => Some(Self::Unknown),
+                "REACHABILITY_REACHABLE" => Some(Self::Reachable),
+                "REACHABILITY_UNREACHABLE" => Some(Self::Unreachable),
+                _ => None,
+            }
+        }
+    }
+}
 /// Generated client implementations.
 pub mod peers_client {
     #![allow(
@@ -1988,7 +2433,9 @@ pub mod peers_client {
     )]
     use tonic::codegen::http::Uri;
     use tonic::codegen::*;
-    /// Connections to other nodes.
+    /// Connections to other nodes, and what this node knows and thinks of them.
+    ///
+    /// A peer id is base58 (`12D3Koo…`). Text that peers chose (agents, versions) may hold any character.
     #[derive(Debug, Clone)]
     pub struct PeersClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -2070,9 +2517,27 @@ pub mod peers_client {
                 .insert(GrpcMethod::new("rustle.admin.v1.Peers", "List"));
             self.inner.unary(req, path, codec).await
         }
+        /// Tells all about one peer. Reasons for failure: `PEER_NOT_FOUND` (NotFound): neither connected, nor in the address
+        /// book, nor under a rule of its own.
+        pub async fn info(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PeersInfoRequest>,
+        ) -> std::result::Result<tonic::Response<super::PeersInfoResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Peers/Info");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Peers", "Info"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Dials an address and completes the handshake. Reasons for failure: `UNREACHABLE` (Unavailable),
         /// `INCOMPATIBLE_NETWORK` (FailedPrecondition, metadata `ours` and `theirs`), `INCOMPATIBLE_VERSION`
-        /// (FailedPrecondition), `TIMEOUT` (DeadlineExceeded).
+        /// (FailedPrecondition), `BANNED` (FailedPrecondition: by this node), `NO_PLACE` (FailedPrecondition: this node has
+        /// as many peers of that kind as it takes), `TIMEOUT` (DeadlineExceeded).
         pub async fn connect(
             &mut self,
             request: impl tonic::IntoRequest<super::PeersConnectRequest>,
@@ -2086,6 +2551,124 @@ pub mod peers_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("rustle.admin.v1.Peers", "Connect"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Closes all connections with a peer. It may come back; to keep it away, ban it. Reasons for failure:
+        /// `PEER_NOT_CONNECTED` (NotFound).
+        pub async fn disconnect(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PeersDisconnectRequest>,
+        ) -> std::result::Result<tonic::Response<super::PeersDisconnectResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Peers/Disconnect");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Peers", "Disconnect"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Keeps a peer or a part of the network away: connections are closed, none is dialled or accepted. A ban takes the
+        /// place of an earlier one of the same target. It survives restarts. Reasons for failure: `TOO_MANY_RULES`
+        /// (ResourceExhausted).
+        pub async fn ban(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PeersBanRequest>,
+        ) -> std::result::Result<tonic::Response<super::PeersBanResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Peers/Ban");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Peers", "Ban"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends a ban. Reasons for failure: `RULE_NOT_FOUND` (NotFound): no ban has exactly this target.
+        pub async fn unban(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PeersUnbanRequest>,
+        ) -> std::result::Result<tonic::Response<super::PeersUnbanResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Peers/Unban");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Peers", "Unban"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Welcomes a peer or a part of the network always: no limit by address or rate holds for it, it is not dropped to make
+        /// room, and not banned by its score. Of a ban and a permission for the same address, the one with the longer prefix
+        /// holds. A peer that is welcome by its id can be dialled at a banned address, but cannot dial from there: who dials is
+        /// not known when the address is looked at. Reasons for failure: `TOO_MANY_RULES` (ResourceExhausted).
+        pub async fn allow(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PeersAllowRequest>,
+        ) -> std::result::Result<tonic::Response<super::PeersAllowResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Peers/Allow");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Peers", "Allow"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends such a permission. Reasons for failure: `RULE_NOT_FOUND` (NotFound).
+        pub async fn disallow(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PeersDisallowRequest>,
+        ) -> std::result::Result<tonic::Response<super::PeersDisallowResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Peers/Disallow");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Peers", "Disallow"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists bans and permissions, at most 4,096.
+        pub async fn bans(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PeersBansRequest>,
+        ) -> std::result::Result<tonic::Response<super::PeersBansResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Peers/Bans");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Peers", "Bans"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the address book, page by page in the order of peer ids as bytes, and this node's own addresses.
+        pub async fn addresses(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PeersAddressesRequest>,
+        ) -> std::result::Result<tonic::Response<super::PeersAddressesResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Peers/Addresses");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Peers", "Addresses"));
             self.inner.unary(req, path, codec).await
         }
     }
@@ -2108,15 +2691,65 @@ pub mod peers_server {
             &self,
             request: tonic::Request<super::PeersListRequest>,
         ) -> std::result::Result<tonic::Response<super::PeersListResponse>, tonic::Status>;
+        /// Tells all about one peer. Reasons for failure: `PEER_NOT_FOUND` (NotFound): neither connected, nor in the address
+        /// book, nor under a rule of its own.
+        async fn info(
+            &self,
+            request: tonic::Request<super::PeersInfoRequest>,
+        ) -> std::result::Result<tonic::Response<super::PeersInfoResponse>, tonic::Status>;
         /// Dials an address and completes the handshake. Reasons for failure: `UNREACHABLE` (Unavailable),
         /// `INCOMPATIBLE_NETWORK` (FailedPrecondition, metadata `ours` and `theirs`), `INCOMPATIBLE_VERSION`
-        /// (FailedPrecondition), `TIMEOUT` (DeadlineExceeded).
+        /// (FailedPrecondition), `BANNED` (FailedPrecondition: by this node), `NO_PLACE` (FailedPrecondition: this node has
+        /// as many peers of that kind as it takes), `TIMEOUT` (DeadlineExceeded).
         async fn connect(
             &self,
             request: tonic::Request<super::PeersConnectRequest>,
         ) -> std::result::Result<tonic::Response<super::PeersConnectResponse>, tonic::Status>;
+        /// Closes all connections with a peer. It may come back; to keep it away, ban it. Reasons for failure:
+        /// `PEER_NOT_CONNECTED` (NotFound).
+        async fn disconnect(
+            &self,
+            request: tonic::Request<super::PeersDisconnectRequest>,
+        ) -> std::result::Result<tonic::Response<super::PeersDisconnectResponse>, tonic::Status>;
+        /// Keeps a peer or a part of the network away: connections are closed, none is dialled or accepted. A ban takes the
+        /// place of an earlier one of the same target. It survives restarts. Reasons for failure: `TOO_MANY_RULES`
+        /// (ResourceExhausted).
+        async fn ban(
+            &self,
+            request: tonic::Request<super::PeersBanRequest>,
+        ) -> std::result::Result<tonic::Response<super::PeersBanResponse>, tonic::Status>;
+        /// Ends a ban. Reasons for failure: `RULE_NOT_FOUND` (NotFound): no ban has exactly this target.
+        async fn unban(
+            &self,
+            request: tonic::Request<super::PeersUnbanRequest>,
+        ) -> std::result::Result<tonic::Response<super::PeersUnbanResponse>, tonic::Status>;
+        /// Welcomes a peer or a part of the network always: no limit by address or rate holds for it, it is not dropped to make
+        /// room, and not banned by its score. Of a ban and a permission for the same address, the one with the longer prefix
+        /// holds. A peer that is welcome by its id can be dialled at a banned address, but cannot dial from there: who dials is
+        /// not known when the address is looked at. Reasons for failure: `TOO_MANY_RULES` (ResourceExhausted).
+        async fn allow(
+            &self,
+            request: tonic::Request<super::PeersAllowRequest>,
+        ) -> std::result::Result<tonic::Response<super::PeersAllowResponse>, tonic::Status>;
+        /// Ends such a permission. Reasons for failure: `RULE_NOT_FOUND` (NotFound).
+        async fn disallow(
+            &self,
+            request: tonic::Request<super::PeersDisallowRequest>,
+        ) -> std::result::Result<tonic::Response<super::PeersDisallowResponse>, tonic::Status>;
+        /// Lists bans and permissions, at most 4,096.
+        async fn bans(
+            &self,
+            request: tonic::Request<super::PeersBansRequest>,
+        ) -> std::result::Result<tonic::Response<super::PeersBansResponse>, tonic::Status>;
+        /// Lists the address book, page by page in the order of peer ids as bytes, and this node's own addresses.
+        async fn addresses(
+            &self,
+            request: tonic::Request<super::PeersAddressesRequest>,
+        ) -> std::result::Result<tonic::Response<super::PeersAddressesResponse>, tonic::Status>;
     }
-    /// Connections to other nodes.
+    /// Connections to other nodes, and what this node knows and thinks of them.
+    ///
+    /// A peer id is base58 (`12D3Koo…`). Text that peers chose (agents, versions) may hold any character.
     #[derive(Debug)]
     pub struct PeersServer<T> {
         inner: Arc<T>,
@@ -2221,6 +2854,40 @@ pub mod peers_server {
                     };
                     Box::pin(fut)
                 }
+                "/rustle.admin.v1.Peers/Info" => {
+                    #[allow(non_camel_case_types)]
+                    struct InfoSvc<T: Peers>(pub Arc<T>);
+                    impl<T: Peers> tonic::server::UnaryService<super::PeersInfoRequest> for InfoSvc<T> {
+                        type Response = super::PeersInfoResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::PeersInfoRequest>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Peers>::info(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = InfoSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/rustle.admin.v1.Peers/Connect" => {
                     #[allow(non_camel_case_types)]
                     struct ConnectSvc<T: Peers>(pub Arc<T>);
@@ -2243,6 +2910,259 @@ pub mod peers_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ConnectSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Peers/Disconnect" => {
+                    #[allow(non_camel_case_types)]
+                    struct DisconnectSvc<T: Peers>(pub Arc<T>);
+                    impl<T: Peers> tonic::server::UnaryService<super::PeersDisconnectRequest> for DisconnectSvc<T> {
+                        type Response = super::PeersDisconnectResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PeersDisconnectRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Peers>::disconnect(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DisconnectSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Peers/Ban" => {
+                    #[allow(non_camel_case_types)]
+                    struct BanSvc<T: Peers>(pub Arc<T>);
+                    impl<T: Peers> tonic::server::UnaryService<super::PeersBanRequest> for BanSvc<T> {
+                        type Response = super::PeersBanResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::PeersBanRequest>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Peers>::ban(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BanSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Peers/Unban" => {
+                    #[allow(non_camel_case_types)]
+                    struct UnbanSvc<T: Peers>(pub Arc<T>);
+                    impl<T: Peers> tonic::server::UnaryService<super::PeersUnbanRequest> for UnbanSvc<T> {
+                        type Response = super::PeersUnbanResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PeersUnbanRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Peers>::unban(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UnbanSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Peers/Allow" => {
+                    #[allow(non_camel_case_types)]
+                    struct AllowSvc<T: Peers>(pub Arc<T>);
+                    impl<T: Peers> tonic::server::UnaryService<super::PeersAllowRequest> for AllowSvc<T> {
+                        type Response = super::PeersAllowResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PeersAllowRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Peers>::allow(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AllowSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Peers/Disallow" => {
+                    #[allow(non_camel_case_types)]
+                    struct DisallowSvc<T: Peers>(pub Arc<T>);
+                    impl<T: Peers> tonic::server::UnaryService<super::PeersDisallowRequest> for DisallowSvc<T> {
+                        type Response = super::PeersDisallowResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PeersDisallowRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Peers>::disallow(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DisallowSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Peers/Bans" => {
+                    #[allow(non_camel_case_types)]
+                    struct BansSvc<T: Peers>(pub Arc<T>);
+                    impl<T: Peers> tonic::server::UnaryService<super::PeersBansRequest> for BansSvc<T> {
+                        type Response = super::PeersBansResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::PeersBansRequest>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Peers>::bans(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BansSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Peers/Addresses" => {
+                    #[allow(non_camel_case_types)]
+                    struct AddressesSvc<T: Peers>(pub Arc<T>);
+                    impl<T: Peers> tonic::server::UnaryService<super::PeersAddressesRequest> for AddressesSvc<T> {
+                        type Response = super::PeersAddressesResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PeersAddressesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Peers>::addresses(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AddressesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

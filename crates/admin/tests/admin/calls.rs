@@ -34,6 +34,86 @@ async fn node_and_peers_arrive_as_the_node_told_them() {
 }
 
 #[tokio::test]
+async fn peers_are_filtered_examined_and_disconnected() {
+    let running = Running::start().await;
+    let client = running.client().await;
+
+    let all = running.fake.peers().await.unwrap();
+    let class = |class| PeerFilter {
+        class: Some(class),
+        direction: None,
+    };
+    let direction = |direction| PeerFilter {
+        class: None,
+        direction: Some(direction),
+    };
+    for (filter, expected) in [
+        (PeerFilter::default(), &all[..]),
+        (class(PeerClass::Rustle), &all[..1]),
+        (class(PeerClass::Pending), &all[1..]),
+        (class(PeerClass::Foreign), &[]),
+        (direction(Direction::Outbound), &all[..1]),
+        (direction(Direction::Inbound), &all[1..]),
+    ] {
+        assert_eq!(client.peers_of(filter).await.unwrap(), expected, "{filter:?}");
+    }
+
+    client
+        .ban(&"192.0.2.0/24".parse().unwrap(), None, "")
+        .await
+        .unwrap();
+    assert_eq!(
+        client.peer(&peer()).await.unwrap(),
+        running.fake.peer(peer()).await.unwrap()
+    );
+    client.disconnect_peer(&peer()).await.unwrap();
+    assert!(running.fake.asked().contains("disconnect"));
+}
+
+#[tokio::test]
+async fn rules_are_made_listed_and_ended() {
+    let running = Running::start().await;
+    let client = running.client().await;
+    let network: Target = "2001:db8::/48".parse().unwrap();
+
+    let hour = Duration::from_secs(3600);
+    let ban = client.ban(&network, Some(hour), "too loud").await.unwrap();
+    assert_eq!((ban.kind, ban.target), (RuleKind::Ban, network));
+    assert_eq!(ban.reason.as_str(), "too loud");
+    assert_eq!(ban.until, Some(ban.since.plus(hour)));
+    let allow = client.allow(&peer().into(), "").await.unwrap();
+    assert_eq!((allow.kind, allow.until), (RuleKind::Allow, None));
+    assert_eq!(client.rules().await.unwrap(), [ban, allow]);
+
+    client.unban(&network).await.unwrap();
+    client.disallow(&peer().into()).await.unwrap();
+    assert_eq!(client.rules().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn the_address_book_comes_in_pages() {
+    let running = Running::start().await;
+    let client = running.client().await;
+
+    let first = client.addresses(AddressQuery::first()).await.unwrap();
+    assert_eq!(
+        first,
+        running.fake.addresses(AddressQuery::first()).await.unwrap()
+    );
+    let query = AddressQuery {
+        table: Some(BookTable::Needed),
+        after: first.next,
+        limit: AddressQuery::LIMIT_MAX,
+    };
+    assert_eq!(client.addresses(query).await.unwrap().next, None);
+    assert!(
+        running.fake.asked().contains(&format!("{query:?}")),
+        "{}",
+        running.fake.asked()
+    );
+}
+
+#[tokio::test]
 async fn a_file_goes_in_and_comes_out_in_pieces() {
     let running = Running::start().await;
     let client = running.client().await;

@@ -18,6 +18,7 @@ pub(crate) struct Fake {
     pub(crate) files: Mutex<Vec<(Cid, Bytes)>>,
     pub(crate) chains: Mutex<Vec<(ChainId, String)>>,
     pub(crate) blocks: Mutex<Vec<BlockView>>,
+    pub(crate) rules: Mutex<Vec<Rule>>,
     /// What the last calls asked for, in `Debug` form.
     pub(crate) asked: Mutex<Vec<String>>,
 }
@@ -30,6 +31,42 @@ pub(crate) fn address() -> Multiaddr {
     format!("/ip4/127.0.0.1/tcp/4001/p2p/{PEER}")
         .parse()
         .expect("a multiaddr")
+}
+
+/// A connection of which everything is known, or as little as possible.
+fn connection(peer: PeerView, is_whole: bool) -> ConnectionView {
+    let time = |millis| is_whole.then(|| Duration::from_millis(millis));
+    let addresses = if is_whole { vec![address()] } else { Vec::new() };
+    ConnectionView {
+        peer,
+        connection: 7,
+        why: "boot".to_owned(),
+        service_names: addresses.iter().map(|_| "content".to_owned()).collect(),
+        versions: is_whole.then_some((1, 2)),
+        time: is_whole.then(|| Timestamp::from_millis(1_700_000_000_000)),
+        observed_address: addresses.first().cloned(),
+        listen_addresses: addresses,
+        idle: Duration::from_millis(900),
+        ping_rtt_min: time(1),
+        ping_rtt_mean: time(2),
+        content_ago: time(3),
+        gossip_ago: time(4),
+    }
+}
+
+fn known(peer: PeerId) -> KnownPeer {
+    KnownPeer {
+        peer,
+        addresses: vec![address()],
+        table: Some(BookTable::Tried),
+        source: "exchange".to_owned(),
+        seen: Some(Timestamp::from_millis(5)),
+        tried: Some(Timestamp::from_millis(6)),
+        reached: None,
+        failures: 2,
+        next_dial_in: Some(Duration::from_millis(10_000)),
+        anchor: true,
+    }
 }
 
 impl Fake {
@@ -91,6 +128,8 @@ impl Backend for Fake {
             services: 17,
             connected: Duration::from_millis(20),
             ping_rtt: Some(Duration::from_micros(345)),
+            reach: Some("local".to_owned()),
+            relayed: true,
         };
         let pending = PeerView {
             direction: Direction::Inbound,
@@ -99,6 +138,8 @@ impl Backend for Fake {
             version: None,
             network: None,
             ping_rtt: None,
+            reach: None,
+            relayed: false,
             ..known.clone()
         };
         Ok(vec![known, pending])
@@ -111,6 +152,88 @@ impl Backend for Fake {
             text if text.contains("/tcp/2/") => Err(Fault::incompatible_network("test", "other")),
             _ => Ok(peer()),
         }
+    }
+
+    async fn peer(&self, wanted: PeerId) -> Result<PeerDetails, Fault> {
+        if wanted != peer() {
+            return Err(Fault::peer_not_found(&wanted));
+        }
+        let mut views = self.peers().await?;
+        Ok(PeerDetails {
+            peer: wanted,
+            connections: vec![
+                connection(views.remove(0), true),
+                connection(views.remove(0), false),
+            ],
+            score: -12.5,
+            shares: vec![("control".to_owned(), -10.0), ("gossip".to_owned(), -2.5)],
+            bans: 1,
+            faults: vec![FaultView {
+                fault: "ping_flood".to_owned(),
+                count: 3,
+                last_ago: Duration::from_millis(8_000),
+            }],
+            known: Some(known(wanted)),
+            rules: self.rules().await?,
+        })
+    }
+
+    async fn disconnect(&self, wanted: PeerId) -> Result<(), Fault> {
+        self.note(("disconnect", &wanted));
+        if wanted == peer() {
+            Ok(())
+        } else {
+            Err(Fault::peer_not_connected(&wanted))
+        }
+    }
+
+    async fn add_rule(
+        &self,
+        kind: RuleKind,
+        target: Target,
+        duration: Option<Duration>,
+        reason: Reason,
+    ) -> Result<Rule, Fault> {
+        let since = Timestamp::from_millis(1_700_000_000_000);
+        let rule = Rule {
+            target,
+            kind,
+            until: duration.map(|time| since.plus(time)),
+            reason,
+            origin: Origin::Operator,
+            since,
+        };
+        let mut rules = self.rules.lock().expect("no panic while locked");
+        rules.push(rule.clone());
+        Ok(rule)
+    }
+
+    async fn remove_rule(&self, kind: RuleKind, target: Target) -> Result<(), Fault> {
+        let mut rules = self.rules.lock().expect("no panic while locked");
+        let before = rules.len();
+        rules.retain(|rule| (rule.kind, rule.target) != (kind, target));
+        if rules.len() == before {
+            return Err(Fault::rule_not_found(kind, &target));
+        }
+        Ok(())
+    }
+
+    async fn rules(&self) -> Result<Vec<Rule>, Fault> {
+        Ok(self.rules.lock().expect("no panic while locked").clone())
+    }
+
+    async fn addresses(&self, query: AddressQuery) -> Result<AddressPage, Fault> {
+        self.note(("addresses", query));
+        Ok(AddressPage {
+            peers: vec![known(peer())],
+            next: query.after.is_none().then(peer),
+            own: OwnAddresses {
+                listen: vec![address()],
+                external: vec![address(), address()],
+                relayed: Vec::new(),
+                reachability: Reachability::Unreachable,
+            },
+        })
     }
 
     async fn add(&self, profile: Profile, mut bytes: Flow<Bytes>) -> Result<Added, Fault> {

@@ -7,7 +7,8 @@ use rustle_admin::proto::content_client::ContentClient;
 use rustle_admin::proto::peers_client::PeersClient;
 use rustle_admin::proto::{
     AddEnd, AddOptions, ChainsAppendRequest, ChainsCreateRequest, ChainsJoinRequest, ChainsLogRequest,
-    ContentAddRequest, ContentCatRequest, PeersConnectRequest,
+    ContentAddRequest, ContentCatRequest, PeersAddressesRequest, PeersBanRequest, PeersConnectRequest,
+    PeersInfoRequest, PeersListRequest,
 };
 use rustle_admin::{CHUNK_BYTES_MAX, ClientError, FaultKind, parse};
 use tonic::transport::{Channel, Endpoint};
@@ -89,6 +90,45 @@ async fn malformed_arguments_are_invalid_and_say_why() {
         body: vec![0; 256 * 1024 + 1].into(),
     };
     assert_bad_argument("body", &chains.append(request).await.unwrap_err());
+}
+
+#[tokio::test]
+async fn malformed_questions_about_peers_are_invalid() {
+    let running = Running::start().await;
+    let mut peers = PeersClient::new(raw(&running).await);
+
+    for filter in [(9, 0), (0, 9)] {
+        let request = PeersListRequest {
+            class: filter.0,
+            direction: filter.1,
+        };
+        assert_bad_argument("filter", &peers.list(request).await.unwrap_err());
+    }
+    let request = PeersInfoRequest {
+        peer_id: "12D3Koo".to_owned(),
+    };
+    assert_bad_argument("peer", &peers.info(request).await.unwrap_err());
+    let ban = |target: &str, duration_ms, reason: &str| PeersBanRequest {
+        target: target.to_owned(),
+        duration_ms,
+        reason: reason.to_owned(),
+    };
+    for request in [
+        ban("example.com", 0, ""),
+        ban("192.0.2.0/33", 0, ""),
+        ban("192.0.2.1", 999, ""),
+        ban("192.0.2.1", 0, "a\nb"),
+        ban("192.0.2.1", 0, &"x".repeat(129)),
+    ] {
+        let what = format!("{request:?}");
+        assert_bad_argument(&what, &peers.ban(request).await.unwrap_err());
+    }
+    for (table, after, limit) in [(9, "", 0), (0, "x", 0), (0, "", 1001)] {
+        let after = after.to_owned();
+        let request = PeersAddressesRequest { table, after, limit };
+        assert_bad_argument("page", &peers.addresses(request).await.unwrap_err());
+    }
+    assert_eq!(running.fake.rules.lock().unwrap().len(), 0);
 }
 
 #[tokio::test]
@@ -179,6 +219,26 @@ async fn failures_of_the_node_keep_kind_reason_and_facts() {
         (other.metadata["ours"].as_str(), other.metadata["theirs"].as_str()),
         ("test", "other")
     );
+
+    let stranger = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp"
+        .parse()
+        .unwrap();
+    let target = parse::target("192.0.2.7").unwrap();
+    for (answer, expected) in [
+        (client.peer(&stranger).await.map(drop), reason::PEER_NOT_FOUND),
+        (
+            client.disconnect_peer(&stranger).await,
+            reason::PEER_NOT_CONNECTED,
+        ),
+        (client.unban(&target).await, reason::RULE_NOT_FOUND),
+        (client.disallow(&target).await, reason::RULE_NOT_FOUND),
+    ] {
+        let refused = refusal(answer.unwrap_err());
+        assert_eq!(
+            (refused.kind, refused.reason.as_str()),
+            (FaultKind::NotFound, expected)
+        );
+    }
 
     let nowhere = rustle_types::BlockId::of(b"nowhere").cid();
     let missing = refusal(client.cat_whole(nowhere, SOON, 1).await.unwrap_err());

@@ -1,6 +1,6 @@
 //! The same things in the words of the network, of the engine and of the log.
 
-use rustle_engine::Input;
+use rustle_engine::{Input, Output};
 use rustle_net::{Admission, Command, ControlError, DialError, Event, ForeignAccess, Source};
 use rustle_peers::book::SourceKind;
 use rustle_peers::{Class, DialFailure, Fault, Verdict};
@@ -211,8 +211,19 @@ fn failure(error: &DialError) -> DialFailure {
     }
 }
 
-/// Tells the operator what follows from a fault. That a peer was only noted is no news.
-pub(super) fn tell_judged(peer: &PeerId, fault: Fault, verdict: Verdict) {
+/// Tells the operator who came, went or misbehaved. That a peer was only noted is no news.
+pub(super) fn tell(output: &Output) {
+    match output {
+        Output::PeerUp(peer) => tracing::info!(%peer, "peer is up"),
+        Output::PeerDown(peer) => tracing::info!(%peer, "peer is down"),
+        Output::PeerForeign(peer) => tracing::info!(%peer, "foreign peer connected"),
+        Output::Fault { peer, fault } => tracing::debug!(%peer, fault, "a peer sent something wrong"),
+        Output::Judged { peer, fault, verdict } => tell_judged(peer, *fault, *verdict),
+        _ => {}
+    }
+}
+
+fn tell_judged(peer: &PeerId, fault: Fault, verdict: Verdict) {
     let fault = fault.name();
     match verdict {
         Verdict::Tolerate => tracing::debug!(%peer, fault, "a peer broke the rules"),
