@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod catch_up;
+mod discovery;
 mod durability;
 mod files;
 mod follow;

@@ -14,6 +14,7 @@ pub struct Setup {
     listen: Vec<String>,
     bootstrap: Vec<String>,
     admin: Option<String>,
+    mdns: bool,
     further: Vec<OsString>,
 }
 
@@ -26,6 +27,7 @@ impl Default for Setup {
             listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
             bootstrap: Vec::new(),
             admin: None,
+            mdns: false,
             further: Vec::new(),
         }
     }
@@ -73,6 +75,13 @@ impl Setup {
         self.flag("--light")
     }
 
+    /// Looking for others on the local network, and listening on all of it.
+    #[must_use]
+    pub fn mdns(mut self) -> Self {
+        self.mdns = true;
+        self.listen("/ip4/0.0.0.0/tcp/0")
+    }
+
     /// With another bound of the connection set: `--peers.NAME VALUE`.
     #[must_use]
     pub fn peers(self, name: &str, value: impl Display) -> Self {
@@ -100,7 +109,10 @@ impl Setup {
         if let Some(admin) = &self.admin {
             add("--admin", admin);
         }
-        line.extend(["--no-mdns".into(), "--no-upnp".into()]);
+        if !self.mdns {
+            line.push("--no-mdns".into());
+        }
+        line.push("--no-upnp".into());
         line.extend(self.further.iter().cloned());
         line
     }
