@@ -102,3 +102,63 @@ fn two_nodes_on_one_network_find_each_other() {
         .await;
     });
 }
+
+/// A response as a node would send it: a pointer to one more peer, and where that is said to be.
+fn announcement(peer: PeerId) -> Vec<u8> {
+    fn name(labels: &[&str]) -> Vec<u8> {
+        let parts = labels
+            .iter()
+            .flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat());
+        parts.chain([0]).collect()
+    }
+    fn record(name: &[u8], kind: u16, data: &[u8]) -> Vec<u8> {
+        let length = (data.len() as u16).to_be_bytes();
+        let ttl = 3600_u32.to_be_bytes();
+        [
+            name,
+            &kind.to_be_bytes(),
+            &1_u16.to_be_bytes(),
+            &ttl,
+            &length,
+            data,
+        ]
+        .concat()
+    }
+    let service = name(&["_p2p", "_udp", "local"]);
+    let instance = name(&[&peer.to_base58()[..20], "_p2p", "_udp", "local"]);
+    let text = format!("dnsaddr=/ip4/10.77.0.1/tcp/1/p2p/{peer}");
+    let text = [&[text.len() as u8], text.as_bytes()].concat();
+    // Identifier, flags of an authoritative response, no question, one answer, no authority, one additional record.
+    let header = [0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 1];
+    let answer = record(&service, 12, &instance);
+    let additional = record(&instance, 16, &text);
+    [&header[..], &answer, &additional].concat()
+}
+
+#[test]
+fn a_flood_of_announcements_is_cut() {
+    if std::env::var_os(INSIDE).is_none() {
+        ran_in_own_network("mdns::a_flood_of_announcements_is_cut");
+        return;
+    }
+    const FLOOD: usize = 5000;
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let mut node = Peer::start(unconfigured()).await;
+        let liar = tokio::net::UdpSocket::bind("10.77.0.1:0").await.unwrap();
+        let mut told = 0;
+        let mut sent = 0;
+        while sent < FLOOD || told == 0 {
+            liar.send_to(&announcement(PeerId::random()), "224.0.0.251:5353")
+                .await
+                .unwrap();
+            sent += 1;
+            // The node is not hurried, so that it reads all.
+            node.settle().await;
+            while let Ok(event) = node.events.try_recv() {
+                told += usize::from(matches!(event, Event::Discovered { .. }));
+            }
+        }
+        assert!((1..=128 + 30).contains(&told), "told of {told} of {sent}");
+        node.net.shutdown().await;
+    });
+}
