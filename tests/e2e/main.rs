@@ -20,6 +20,7 @@ mod metrics;
 mod networks;
 mod peers;
 mod ping;
+mod siege;
 mod steps;
 
 use std::time::Duration;

@@ -215,10 +215,30 @@ impl Daemon {
         Ok(kilobytes * 1024)
     }
 
+    /// The processor time that it has used so far.
+    pub fn processor_time(&self) -> Result<Duration> {
+        let pid = self.pid().context("the daemon does not run")?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The name of the program is in parentheses and may have spaces; behind it the 12th and 13th fields are times.
+        let (_, fields) = stat.rsplit_once(')').context("/proc/PID/stat has a name")?;
+        let ticks: Vec<u64> = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(str::parse)
+            .collect::<Result<_, _>>()?;
+        // Linux tells it in hundredths of a second, whatever its clock does.
+        Ok(Duration::from_millis(10 * ticks.iter().sum::<u64>()))
+    }
+
     async fn spawn(&mut self) -> Result<()> {
         let log = File::options().create(true).append(true).open(&self.log)?;
-        let mut child = Command::new(programs::rustled()?)
-            .args(self.setup.arguments(&self.data_dir))
+        let mut command = Command::new(programs::rustled()?);
+        command.args(self.setup.arguments(&self.data_dir));
+        if self.setup.has_many_files() {
+            command = programs::unbounded(&command);
+        }
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)

@@ -18,6 +18,7 @@
 pub mod bench;
 mod cluster;
 pub mod content;
+pub mod crowd;
 mod daemon;
 pub mod demo;
 mod process;

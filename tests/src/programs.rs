@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use tokio::process::Command;
 
 /// The daemon: `$RUSTLED_BIN`, else `rustled` in the folder of this program's build.
 pub fn rustled() -> Result<PathBuf> {
@@ -14,6 +15,35 @@ pub fn rustled() -> Result<PathBuf> {
 /// The command line: `$RUSTLE_BIN`, else `rustle` in the folder of this program's build.
 pub fn rustle() -> Result<PathBuf> {
     program("RUSTLE_BIN", "rustle")
+}
+
+/// The crowd of the benchmark: `crowd` in the folder of this program's build.
+pub(crate) fn crowd() -> Result<PathBuf> {
+    program("RUSTLE_CROWD_BIN", "crowd")
+}
+
+/// Lets a program have as many open files as the system allows its processes.
+pub(crate) fn unbounded(command: &Command) -> Command {
+    // The shell's own `ulimit`: safe Rust has none.
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .args(["-c", "ulimit -n \"$(ulimit -H -n)\" && exec \"$0\" \"$@\""])
+        .arg(command.as_std().get_program())
+        .args(command.as_std().get_args());
+    shell
+}
+
+/// How many files a process may have open at most.
+pub(crate) fn open_files_max() -> Result<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits")?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"));
+    let hard = line.and_then(|line| line.split_whitespace().nth(1));
+    match hard.context("/proc/self/limits tells no open files")? {
+        "unlimited" => Ok(usize::MAX),
+        number => Ok(number.parse()?),
+    }
 }
 
 /// The top of the workspace: `$RUSTLE_WORKSPACE`, else where this program was built from.
@@ -57,4 +87,14 @@ fn profile_folder() -> Result<PathBuf> {
         folder
     }
     .to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_open_files_can_be_read() {
+        assert!(64 <= open_files_max().unwrap());
+    }
 }

@@ -16,6 +16,7 @@ pub struct Setup {
     admin: Option<String>,
     mdns: bool,
     further: Vec<OsString>,
+    many_files: bool,
 }
 
 // === impl Setup ===
@@ -29,6 +30,7 @@ impl Default for Setup {
             admin: None,
             mdns: false,
             further: Vec::new(),
+            many_files: false,
         }
     }
 }
@@ -86,6 +88,18 @@ impl Setup {
     #[must_use]
     pub fn peers(self, name: &str, value: impl Display) -> Self {
         self.flag(format!("--peers.{name}")).flag(value.to_string())
+    }
+
+    /// With as many open files as the system allows.
+    #[must_use]
+    pub fn many_files(mut self) -> Self {
+        self.many_files = true;
+        self
+    }
+
+    /// Whether it may have so many.
+    pub(crate) fn has_many_files(&self) -> bool {
+        self.many_files
     }
 
     /// With another flag.

@@ -13,7 +13,9 @@ cargo xtask TASK
 
   demo [--file PATH] [--keep]     build everything, then show three nodes that share a file and a chain
   test                            run all tests
-  bench [--quick] [--json PATH]   measure, and write the figures to PATH or bench.json in the folder of the builds
+  bench [--quick] [--part NAME] [--json PATH]
+                                  measure all or a part, and write the figures to PATH or bench.json in the folder of the
+                                  builds
   fuzz [--seconds N] [--keep] [--input FILE] [TARGET ...]
                                   search for inputs that break a promise; --keep adds what was found to fuzz/corpus
   ci                              everything that a submission must pass
@@ -27,7 +29,11 @@ Builds go to $CARGO_TARGET_DIR, or to rustle/target in the user's cache folder.
 
 const CODEGEN_FLAGS: &[Flag] = &[Flag::alone("--check")];
 const DEMO_FLAGS: &[Flag] = &[Flag::with_value("--file"), Flag::alone("--keep")];
-const BENCH_FLAGS: &[Flag] = &[Flag::alone("--quick"), Flag::with_value("--json")];
+const BENCH_FLAGS: &[Flag] = &[
+    Flag::alone("--quick"),
+    Flag::with_value("--part"),
+    Flag::with_value("--json"),
+];
 
 /// A task with what it was told.
 #[derive(Debug, PartialEq, Eq)]

@@ -47,6 +47,12 @@ pub enum Unit {
     Milliseconds,
     /// Seconds.
     Seconds,
+    /// Units of 1,024 bytes.
+    Kibibytes,
+    /// Hundredths.
+    Percent,
+    /// A number of things.
+    Count,
 }
 
 // === impl Report ===
@@ -102,7 +108,12 @@ impl Report {
             let unit = figure.unit;
             let share = figure.limit.map(|limit| match unit {
                 Unit::MegabytesPerSecond | Unit::PerSecond => figure.value / limit,
-                Unit::Megabytes | Unit::Milliseconds | Unit::Seconds => limit / figure.value,
+                Unit::Megabytes
+                | Unit::Milliseconds
+                | Unit::Seconds
+                | Unit::Kibibytes
+                | Unit::Percent
+                | Unit::Count => limit / figure.value,
             });
             table.add_row([
                 figure.name.clone(),
@@ -161,6 +172,9 @@ impl Unit {
             Self::PerSecond => format!("{value:.0} /s"),
             Self::Milliseconds => format!("{value:.2} ms"),
             Self::Seconds => format!("{value:.2} s"),
+            Self::Kibibytes => format!("{value:.1} KiB"),
+            Self::Percent => format!("{value:.1} %"),
+            Self::Count => format!("{value:.0}"),
         }
     }
 }

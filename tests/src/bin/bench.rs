@@ -5,15 +5,19 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use rustle_tests::bench::{self, Plan};
+use rustle_tests::bench::{self, Part, Plan};
 use rustle_tests::programs;
 
-/// Measures adding, fetching, appending, joining and live delivery with real nodes on loopback.
+/// Measures adding, fetching, appending, joining, live delivery, idle connections and a siege, with real nodes on
+/// loopback.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Measure less: 32 MiB and 1,000 blocks
+    /// Measure less: 32 MiB, 1,000 blocks, 1,000 connections
     #[arg(long)]
     quick: bool,
+    /// Measure only this; may be repeated
+    #[arg(long, value_name = "PART")]
+    part: Vec<Part>,
     /// Write the figures here [default: bench.json in the folder of the build]
     #[arg(long, value_name = "PATH")]
     json: Option<PathBuf>,
@@ -46,7 +50,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
         Plan::full(folder.path().to_owned())
     };
 
-    let report = bench::run(&plan, |part| eprintln!("bench: {part}")).await?;
+    let report = bench::run(&plan, &arguments.part, |part| eprintln!("bench: {part}")).await?;
 
     println!("{}\n\n{}", report.machine(), report.table());
     let path = arguments

@@ -11,6 +11,11 @@ impl<'a> Input<'a> {
         Self(bytes)
     }
 
+    /// Whether nothing is left.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The next byte.
     pub(crate) fn byte(&mut self) -> u8 {
         match self.0.split_first() {
@@ -25,6 +30,18 @@ impl<'a> Input<'a> {
     /// One of so many.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::from(self.byte()) % bound.max(1)
+    }
+
+    /// Two bytes as a number.
+    pub(crate) fn short(&mut self) -> u16 {
+        u16::from_le_bytes([self.byte(), self.byte()])
+    }
+
+    /// The next so many bytes, or what is left.
+    pub(crate) fn take(&mut self, count: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(count.min(self.0.len()));
+        self.0 = rest;
+        taken
     }
 
     /// All that is left.

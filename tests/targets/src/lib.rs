@@ -10,9 +10,12 @@
 //! ```
 
 mod control;
+mod exchange;
 mod frames;
 mod gossip;
 mod input;
+mod manager;
+mod records;
 mod streams;
 
 /// Something that takes any bytes.
@@ -29,7 +32,15 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: &[Target] = &[frames::TARGET, control::TARGET, gossip::TARGET, streams::TARGET];
+pub const TARGETS: &[Target] = &[
+    frames::TARGET,
+    control::TARGET,
+    exchange::TARGET,
+    gossip::TARGET,
+    streams::TARGET,
+    records::TARGET,
+    manager::TARGET,
+];
 
 /// The target of this name.
 pub fn named(name: &str) -> Option<&'static Target> {

@@ -21,7 +21,7 @@ pub(crate) const TARGET: Target = Target {
 };
 
 /// The peer id of an Ed25519 key: a multihash of what is too short to be hashed.
-const PEER: [u8; 38] = {
+pub(crate) const PEER: [u8; 38] = {
     let mut bytes = [7; 38];
     (bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]) = (0, 36, 8, 1, 18, 32);
     bytes
