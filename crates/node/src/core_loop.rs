@@ -193,6 +193,7 @@ impl Core {
     fn on_event(&mut self, event: Event) {
         let _span = words::peer_of(&event).map(|peer| tracing::info_span!("peer", %peer).entered());
         words::note(&event);
+        self.facts.on_event(&event);
         let out = &mut self.outgoing;
         match &event {
             Event::Disconnected { peer, connection, .. } => {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use rustle_chain::{Block, SyncOutcome};
+use rustle_net::Event;
 use rustle_types::{ChainId, Multiaddr, PeerId};
 use tokio::sync::{oneshot, watch};
 
@@ -55,6 +56,26 @@ impl Facts {
 
     pub(crate) fn addresses(&self) -> Vec<Multiaddr> {
         self.addresses.borrow().clone()
+    }
+
+    /// Keeps what the network has found out about how the node looks from outside.
+    pub(crate) fn on_event(&self, event: &Event) {
+        match event {
+            Event::Reachability { reachable } => self.outside().reachable = *reachable,
+            Event::ExternalAddress { address } => {
+                let mut outside = self.outside();
+                outside.external.retain(|known| known != address);
+                outside.external.push(address.clone());
+            }
+            Event::ExternalExpired { address } => self.outside().external.retain(|known| known != address),
+            Event::Reserved { relay, address } => {
+                self.outside().relayed.insert(*relay, address.clone());
+            }
+            Event::ReservationLost { relay } => {
+                self.outside().relayed.remove(relay);
+            }
+            _ => {}
+        }
     }
 
     /// How the node looks from outside. Held for moments only.

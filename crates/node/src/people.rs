@@ -129,8 +129,13 @@ fn other_answer() -> Fault {
 
 fn own_addresses(shared: &Shared) -> OwnAddresses {
     let outside = shared.facts.outside().clone();
+    // Told to peers together, shown apart.
+    let is_own = |address: &Multiaddr| {
+        !outside.external.contains(address) && !outside.relayed.values().any(|relayed| relayed == address)
+    };
+    let listen = shared.facts.addresses().into_iter().filter(is_own).collect();
     OwnAddresses {
-        listen: shared.facts.addresses(),
+        listen,
         external: outside.external,
         relayed: outside.relayed.into_values().collect(),
         reachability: match outside.reachable {
