@@ -17,6 +17,7 @@ use libp2p::core::muxing::{StreamMuxer, StreamMuxerBox, StreamMuxerEvent, Substr
 use libp2p::multiaddr::Protocol;
 use rustle_types::{Multiaddr, PeerId};
 
+use crate::allowance::Allowance;
 use crate::door::Entry;
 use crate::guarded::cut_off;
 
@@ -38,10 +39,14 @@ pub(crate) struct Activity {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Registry {
     unclaimed: Arc<Mutex<Unclaimed>>,
+    bound: Arc<Mutex<Bound>>,
 }
 
 /// By who is there, and at which address.
 type Unclaimed = HashMap<(PeerId, Multiaddr), Vec<Weak<Activity>>>;
+
+/// The connections of each peer that may say only so much before it is admitted.
+type Bound = HashMap<PeerId, Vec<Weak<Allowance>>>;
 
 /// A connection whose bytes are noted.
 pub(crate) struct Watched {
@@ -116,6 +121,32 @@ impl Registry {
             activity,
             entry,
         }
+    }
+
+    /// A new connection with a peer may say only so much until the peer is admitted.
+    pub(crate) fn bind(&self, peer: PeerId, allowance: &Arc<Allowance>) {
+        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        if UNCLAIMED_MAX <= bound.len() {
+            bound.retain(|_, its| its.iter().any(|allowance| 0 < allowance.strong_count()));
+        }
+        let its = bound.entry(peer).or_default();
+        its.retain(|allowance| 0 < allowance.strong_count());
+        its.push(Arc::downgrade(allowance));
+    }
+
+    /// A peer was admitted. Which of its connections it was does not matter: it is the same peer on all.
+    pub(crate) fn unbind(&self, peer: &PeerId) {
+        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        let its = bound.remove(peer).into_iter().flatten();
+        its.filter_map(|allowance| allowance.upgrade())
+            .for_each(|allowance| allowance.lift());
+    }
+
+    /// What the oldest connection with a peer that was not admitted may still say.
+    #[cfg(test)]
+    pub(crate) fn left(&self, peer: &PeerId) -> Option<usize> {
+        let bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(bound.get(peer)?.first()?.upgrade()?.left())
     }
 
     /// The notes of a connection that has got its id.

@@ -18,6 +18,7 @@ use libp2p::core::transport::{Boxed, DialOpts, ListenerId, PortUse, TransportErr
 use rustle_types::{Multiaddr, PeerId, address};
 
 use crate::activity::Registry;
+use crate::allowance::Allowance;
 use crate::clock;
 use crate::door::{Door, Entry};
 
@@ -67,9 +68,10 @@ impl Guarded {
     ) -> BoxFuture<'static, io::Result<Connection>> {
         let (door, registry, timeout) = (self.door.clone(), self.registry.clone(), self.accept_timeout);
         async move {
+            let allowance = Allowance::new();
             let (peer, muxer) = tokio::select! {
                 () = poll_fn(|cx| entry.poll_cut(cx)) => return Err(cut_off()),
-                upgraded = tokio::time::timeout(timeout, upgrade) => match upgraded {
+                upgraded = tokio::time::timeout(timeout, allowance.bounds(upgrade)) => match upgraded {
                     Ok(upgraded) => upgraded?,
                     Err(_) => {
                         entry.timed_out();
@@ -80,6 +82,7 @@ impl Guarded {
             door.check_peer(&peer, &from).map_err(io::Error::other)?;
             entry.proved();
             let since = entry.since();
+            registry.bind(peer, &allowance);
             let watched = registry.watch(peer, muxer, &from, since, Some(entry));
             Ok((peer, StreamMuxerBox::new(watched)))
         }
@@ -112,7 +115,9 @@ impl Transport for Guarded {
         Ok(async move {
             // Where many addresses are dialled, some have to wait for their turn.
             let since = clock::now();
-            let (peer, muxer) = tokio::time::timeout(timeout, dial).await??;
+            let allowance = Allowance::new();
+            let (peer, muxer) = tokio::time::timeout(timeout, allowance.bounds(dial)).await??;
+            registry.bind(peer, &allowance);
             let watched = registry.watch(peer, muxer, &to, since, None);
             Ok((peer, StreamMuxerBox::new(watched)))
         }

@@ -36,6 +36,7 @@
 
 mod activity;
 mod admission;
+mod allowance;
 mod behaviour;
 mod clock;
 mod command;

@@ -11,6 +11,7 @@ use libp2p::{Transport, dns, noise, quic, relay, tcp, yamux};
 use rustle_types::PeerId;
 
 use crate::activity::Registry;
+use crate::allowance::Metered;
 use crate::config::STREAMS_PER_CONNECTION_MAX;
 use crate::door::Door;
 use crate::guarded::Guarded;
@@ -97,6 +98,7 @@ where
     let mut muxer = yamux::Config::default();
     muxer.set_max_num_streams(STREAMS_PER_CONNECTION_MAX);
     Ok(transport
+        .map(|socket, _| Metered::new(socket))
         .upgrade(upgrade::Version::V1Lazy)
         .authenticate(noise::Config::new(identity.keypair())?)
         .multiplex(muxer)
@@ -110,4 +112,82 @@ fn quic(identity: &Identity) -> Connections {
     quic::tokio::Transport::new(config)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
         .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::Pin;
+    use std::task::Poll;
+
+    use futures::AsyncWrite;
+    use futures::future::Either;
+    use libp2p::core::Endpoint;
+    use libp2p::core::muxing::StreamMuxerExt;
+    use libp2p::core::transport::{DialOpts, ListenerId, PortUse, TransportEvent};
+    use rustle_peers::GateLimits;
+
+    use super::*;
+
+    fn node() -> (PeerId, Registry, Connections) {
+        let config = Config::new(Identity::generate(), "test".parse().unwrap());
+        let registry = Registry::default();
+        let door = Door::new(GateLimits::default());
+        let transports = connections(&config, door, registry.clone()).unwrap();
+        (config.identity.peer_id(), registry, transports)
+    }
+
+    #[tokio::test]
+    async fn both_ends_of_a_new_connection_are_metered() {
+        let (acceptor, acceptors, mut listening) = node();
+        let (dialer, dialers, mut dialling) = node();
+        let address = "/ip4/127.0.0.1/tcp/0".parse().unwrap();
+        listening.listen_on(ListenerId::next(), address).unwrap();
+        let event = poll_fn(|cx| Pin::new(&mut listening).poll(cx)).await;
+        let TransportEvent::NewAddress { listen_addr, .. } = event else {
+            panic!("{event:?}")
+        };
+        let options = DialOpts {
+            role: Endpoint::Dialer,
+            port_use: PortUse::New,
+        };
+        let dial = dialling.dial(listen_addr, options).unwrap();
+        let accept = async {
+            let event = poll_fn(|cx| Pin::new(&mut listening).poll(cx)).await;
+            event.into_incoming().unwrap().0.await
+        };
+
+        // The dialer says what it wants only when it opens a stream.
+        let dial = async {
+            let (_, mut muxer) = dial.await.unwrap();
+            let mut stream = None;
+            let driven = poll_fn(|cx| {
+                if stream.is_none() {
+                    stream = match muxer.poll_outbound_unpin(cx) {
+                        Poll::Ready(opened) => Some(opened.unwrap()),
+                        Poll::Pending => None,
+                    };
+                }
+                if let Some(stream) = &mut stream {
+                    let _ = Pin::new(&mut *stream).poll_write(cx, b"hello");
+                    let _ = Pin::new(&mut *stream).poll_flush(cx);
+                }
+                muxer.poll_unpin(cx).map(drop)
+            });
+            driven.await;
+        };
+
+        tokio::pin!(accept, dial);
+        let Either::Left((accepted, _dialling)) = futures::future::select(accept, dial).await else {
+            panic!("the dialer gave up")
+        };
+        let _open = accepted.unwrap();
+
+        for (registry, remote) in [(dialers, acceptor), (acceptors, dialer)] {
+            let left = registry.left(&remote).unwrap();
+            assert!((1..256 * 1024).contains(&left), "{left}");
+            registry.unbind(&remote);
+            assert_eq!(registry.left(&remote), None);
+        }
+    }
 }

@@ -171,6 +171,7 @@ impl Streams {
     ) -> Option<(PeerId, Vec<Multiaddr>)> {
         let connection = self.connections.get_mut(&connection)?;
         connection.shared.admit(admission);
+        self.activity.unbind(&connection.shared.peer);
         if let Some(token) = connection.token() {
             self.door.established(token);
         }
