@@ -121,7 +121,10 @@ async fn a_flood_from_outside_does_not_displace_who_was_dialled() {
         let peers = client.peers().await.unwrap();
         assert!(dialled(&peers), "after wave {wave}: {peers:?}");
         // Those who are on their way in or out are shown, too.
-        let up = peers.iter().filter(|peer| peer.class == PeerClass::Rustle).count();
+        let up = peers
+            .iter()
+            .filter(|peer| peer.class == PeerClass::Rustle)
+            .count();
         assert!(up <= 8, "{up} peers, 8 allowed");
     }
 }

@@ -17,7 +17,11 @@ use crate::SOON;
 const KAD: &str = "/rustle/tests/kad/1.0.0";
 const BITSWAP: &str = "/ipfs/bitswap/1.2.0";
 /// What only peers are served, with something to say first.
-const OURS: [&str; 3] = ["/rustle/tests/join/1", "/rustle/tests/sync/1", "/rustle/tests/peers/1"];
+const OURS: [&str; 3] = [
+    "/rustle/tests/join/1",
+    "/rustle/tests/sync/1",
+    "/rustle/tests/peers/1",
+];
 
 /// How many bytes come back on a stream for this protocol after this was said, within the time of a handshake.
 async fn served(peer: &Peer, protocol: &str, request: &[u8]) -> usize {

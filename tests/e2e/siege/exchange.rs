@@ -20,7 +20,10 @@ const PEERS: &str = "/rustle/tests/peers/1";
 async fn list_of(peer: &Peer) -> Option<PeersList> {
     let ask = async {
         let mut stream = peer.open(PEERS).await.ok()?;
-        stream.write_all(&framed(&PeersRequest::default().encode())).await.ok()?;
+        stream
+            .write_all(&framed(&PeersRequest::default().encode()))
+            .await
+            .ok()?;
         stream.flush().await.ok()?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await.ok()?;
@@ -51,7 +54,10 @@ async fn a_list_is_told_once_and_not_again_for_a_while() {
     let (peer, _control, _) = asker.greet(node.address(), hello(NETWORK)).await.unwrap();
 
     let first = list_of(&peer).await.expect("the first question is answered");
-    assert!(first.entries.iter().all(|entry| entry.peer != asker.peer_id()), "{first:?}");
+    assert!(
+        first.entries.iter().all(|entry| entry.peer != asker.peer_id()),
+        "{first:?}"
+    );
     let again = list_of(&peer).await;
     assert_eq!(again, None, "answered twice within a minute");
 
@@ -68,7 +74,10 @@ async fn a_list_is_told_once_and_not_again_for_a_while() {
 #[tokio::test]
 async fn whoever_asks_a_malformed_question_is_not_answered() {
     let node = target().await;
-    let (peer, _control, _) = Adversary::new().greet(node.address(), hello(NETWORK)).await.unwrap();
+    let (peer, _control, _) = Adversary::new()
+        .greet(node.address(), hello(NETWORK))
+        .await
+        .unwrap();
     let huge = [0xff, 0xff, 0xff, 0xff, 0x7f];
     let garbage = [3, 0xff, 0xff, 0xff];
     for bytes in [&huge[..], &garbage] {
@@ -145,7 +154,10 @@ async fn what_a_list_names_is_dialled_and_nonsense_in_it_is_not() {
             entry(Adversary::new().peer_id(), &[&relayed]),
             entry(Adversary::new().peer_id(), &[&named]),
             entry(Adversary::new().peer_id(), &[&another]),
-            entry(Adversary::new().peer_id(), &["/ip4/0.0.0.0/tcp/1", "/ip4/224.0.0.1/tcp/1"]),
+            entry(
+                Adversary::new().peer_id(),
+                &["/ip4/0.0.0.0/tcp/1", "/ip4/224.0.0.1/tcp/1"],
+            ),
             entry(node.peer(), &[&port_of(&bad)]),
         ],
     };
@@ -155,8 +167,14 @@ async fn what_a_list_names_is_dialled_and_nonsense_in_it_is_not() {
 
     assert!(is_dialled(&good).await, "the good address is not dialled");
     let is_bad_dialled = timeout(SLACK, bad.accept()).await.is_ok();
-    assert!(!is_bad_dialled, "an address that nobody should believe is dialled");
-    assert!(!peer.is_closed(), "nonsense of others in a list is no fault of the teller");
+    assert!(
+        !is_bad_dialled,
+        "an address that nobody should believe is dialled"
+    );
+    assert!(
+        !peer.is_closed(),
+        "nonsense of others in a list is no fault of the teller"
+    );
 }
 
 #[tokio::test]
@@ -215,7 +233,9 @@ async fn whoever_never_answers_the_question_is_no_worse_for_it() {
 
 #[tokio::test]
 async fn a_boot_node_shows_the_way_to_others() {
-    let cluster = Cluster::start(["boot", "B", "C"], &Setup::default()).await.unwrap();
+    let cluster = Cluster::start(["boot", "B", "C"], &Setup::default())
+        .await
+        .unwrap();
     cluster.connect_to_first().await.unwrap();
     let setup = Setup::default().bootstrap(cluster.node(0).address());
     let newcomer = Daemon::start("newcomer", setup).await.unwrap();
