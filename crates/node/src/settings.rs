@@ -17,7 +17,7 @@ pub(crate) fn peer_settings(config: &Config, local: PeerId) -> rustle_peers::Con
         }
     };
     offer(Services::INBOUND, !config.listen.is_empty());
-    offer(Services::CONTENT, true);
+    offer(Services::CONTENT, !config.light);
     // Nobody can dial where the proxy does.
     offer(
         Services::RELAY,

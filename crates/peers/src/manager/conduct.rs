@@ -70,6 +70,10 @@ impl Manager {
     /// Removes a rule; gives it.
     pub fn remove_rule(&mut self, kind: RuleKind, target: &Target) -> Option<Rule> {
         let (rule, batch) = self.rules.remove(kind, target)?;
+        if let Target::Peer(peer) = target {
+            // Else its next fault would ban it again.
+            self.scores.forgive(peer);
+        }
         self.on_rules(batch);
         Some(rule)
     }
