@@ -129,18 +129,20 @@ mod tests {
 
     use super::*;
 
-    fn node() -> (PeerId, Registry, Connections) {
+    /// The behaviour is kept: without it the transport of relays ends.
+    fn node() -> (PeerId, Registry, Connections, relay::client::Behaviour) {
         let config = Config::new(Identity::generate(), "test".parse().unwrap());
         let registry = Registry::default();
         let door = Door::new(GateLimits::default());
-        let transports = connections(&config, door, registry.clone()).unwrap();
-        (config.identity.peer_id(), registry, transports)
+        let (relayed, relays) = relay::client::new(config.identity.peer_id());
+        let transports = connections(&config, relayed, door, registry.clone()).unwrap();
+        (config.identity.peer_id(), registry, transports, relays)
     }
 
     #[tokio::test]
     async fn both_ends_of_a_new_connection_are_metered() {
-        let (acceptor, acceptors, mut listening) = node();
-        let (dialer, dialers, mut dialling) = node();
+        let (acceptor, acceptors, mut listening, _relays) = node();
+        let (dialer, dialers, mut dialling, _others) = node();
         let address = "/ip4/127.0.0.1/tcp/0".parse().unwrap();
         listening.listen_on(ListenerId::next(), address).unwrap();
         let event = poll_fn(|cx| Pin::new(&mut listening).poll(cx)).await;
