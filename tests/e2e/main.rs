@@ -17,7 +17,6 @@ mod invitations;
 mod lifecycle;
 mod load;
 mod metrics;
-mod nat;
 mod networks;
 mod peers;
 mod ping;
