@@ -1,7 +1,6 @@
 //! What does the swarm do for each command?
 
 use bytes::Bytes;
-use libp2p::core::transport::PortUse;
 use libp2p::gossipsub::{IdentTopic, MessageAcceptance};
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
@@ -10,7 +9,7 @@ use rustle_types::{ConnectionId, Multiaddr, PeerId, TopicName, Verdict};
 
 use crate::config::{CONTROL_MESSAGES_QUEUED_MAX, PEER_ADDRESSES_MAX};
 use crate::streams::{Order, Sent};
-use crate::task::{Dialling, Task};
+use crate::task::Task;
 use crate::{Admission, Command, ControlError, DialError, Event};
 
 // === impl Task ===
@@ -83,48 +82,16 @@ impl Task {
     }
 
     fn dial(&mut self, request: u64, peer: Option<PeerId>, addresses: Vec<Multiaddr>) {
-        let peer = peer.or_else(|| named_peer(addresses.first()?));
-        let again = Some((peer, addresses.clone()));
-        self.dial_from(request, peer, addresses, PortUse::Reuse, again);
-    }
-
-    /// Dials once more, from a port of its own. Two nodes that dial each other at the same moment, each from the port at
-    /// which it listens, meet in one TCP connection in which both are the dialer, and no cipher comes about.
-    pub(crate) fn dial_again(&mut self, request: u64, peer: Option<PeerId>, addresses: Vec<Multiaddr>) {
-        self.dial_from(request, peer, addresses, PortUse::New, None);
-    }
-
-    fn dial_from(
-        &mut self,
-        request: u64,
-        peer: Option<PeerId>,
-        addresses: Vec<Multiaddr>,
-        port: PortUse,
-        again: Option<(Option<PeerId>, Vec<Multiaddr>)>,
-    ) {
         let first = addresses.first().cloned();
-        let is_new = matches!(port, PortUse::New);
+        let peer = peer.or_else(|| named_peer(first.as_ref()?));
         // Whether a further connection makes sense was decided by whoever sent the command.
         let options = match (peer, first.clone()) {
             (Some(peer), None) => DialOpts::peer_id(peer).condition(PeerCondition::Always).build(),
-            (Some(peer), Some(_)) => {
-                let options = DialOpts::peer_id(peer)
-                    .condition(PeerCondition::Always)
-                    .addresses(addresses);
-                if is_new {
-                    options.allocate_new_port().build()
-                } else {
-                    options.build()
-                }
-            }
-            (None, Some(address)) => {
-                let options = DialOpts::unknown_peer_id().address(address);
-                if is_new {
-                    options.allocate_new_port().build()
-                } else {
-                    options.build()
-                }
-            }
+            (Some(peer), Some(_)) => DialOpts::peer_id(peer)
+                .condition(PeerCondition::Always)
+                .addresses(addresses)
+                .build(),
+            (None, Some(address)) => DialOpts::unknown_peer_id().address(address).build(),
             (None, None) => {
                 self.outbox.push_back(Event::DialFailed {
                     request,
@@ -137,7 +104,7 @@ impl Task {
         let id = options.connection_id();
         match self.swarm.dial(options) {
             Ok(()) => {
-                self.dials.insert(id, Dialling { request, again });
+                self.dials.insert(id, request);
             }
             Err(error) => {
                 let error = match (error.into(), first) {

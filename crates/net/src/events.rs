@@ -10,8 +10,8 @@ use rustle_types::{PeerId, TopicName, address};
 use crate::behaviour::BehaviourEvent;
 use crate::config::PEER_ADDRESSES_MAX;
 use crate::streams::{ControlEvent, StreamsEvent};
-use crate::task::{Dialling, Task};
-use crate::{DialError, Event, MessageRef};
+use crate::task::Task;
+use crate::{Event, MessageRef};
 
 // === impl Task ===
 
@@ -53,15 +53,12 @@ impl Task {
                 error,
             } => {
                 // Dials of the DHT fail silently: nobody waits for them.
-                if let Some(Dialling { request, again }) = self.dials.remove(&connection_id) {
-                    let error = error.into();
-                    match again {
-                        // Somebody was there, and no cipher came about.
-                        Some((peer, addresses)) if matches!(error, DialError::Unreachable(_)) => {
-                            self.dial_again(request, peer, addresses);
-                        }
-                        _ => self.outbox.push_back(Event::DialFailed { request, peer, error }),
-                    }
+                if let Some(request) = self.dials.remove(&connection_id) {
+                    self.outbox.push_back(Event::DialFailed {
+                        request,
+                        peer,
+                        error: error.into(),
+                    });
                 }
             }
             SwarmEvent::IncomingConnectionError {
@@ -128,7 +125,7 @@ impl Task {
     }
 
     fn on_connected(&mut self, peer: PeerId, id: swarm::ConnectionId, endpoint: ConnectedPoint) {
-        let request = self.dials.remove(&id).map(|dialling| dialling.request);
+        let request = self.dials.remove(&id);
         let Some(connection) = self.swarm.behaviour().streams.id(id) else {
             return;
         };

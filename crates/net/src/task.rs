@@ -22,7 +22,6 @@ use crate::nat::{NatCounts, State};
 use crate::sightings::Sightings;
 use crate::standing::Standing;
 use crate::{Config, Event};
-use rustle_types::{Multiaddr, PeerId};
 
 /// The owner of the swarm.
 pub(crate) struct Task {
@@ -32,7 +31,7 @@ pub(crate) struct Task {
     /// Events on their way out; the swarm is polled only while there are none.
     pub(crate) outbox: VecDeque<Event>,
     /// Dials that were asked for. Bounded by the connections that the swarm tries at the same time.
-    pub(crate) dials: HashMap<swarm::ConnectionId, Dialling>,
+    pub(crate) dials: HashMap<swarm::ConnectionId, u64>,
     pub(crate) searches: Searches,
     pub(crate) listeners: Vec<ListenerId>,
     pub(crate) dht_protocol: StreamProtocol,
@@ -44,13 +43,6 @@ pub(crate) struct Task {
     pub(crate) nat_counts: Arc<NatCounts>,
     /// Whether others are asked whether this node can be dialled, and answered.
     pub(crate) autonat: bool,
-}
-
-/// A dial that a command has asked for.
-pub(crate) struct Dialling {
-    pub(crate) request: u64,
-    /// Where it leads, while it may be tried once more.
-    pub(crate) again: Option<(Option<PeerId>, Vec<Multiaddr>)>,
 }
 
 // === impl Task ===
