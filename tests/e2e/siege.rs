@@ -4,9 +4,7 @@
 //! 127.0.0.0/8 and stop, lie or flood at one stage. Times are measured at the adversary's end, from its own dial.
 
 mod boot;
-mod crowds;
 mod doors;
-mod exchange;
 mod greeting;
 mod pinging;
 mod selves;
