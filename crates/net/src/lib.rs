@@ -42,6 +42,7 @@ mod clock;
 mod command;
 mod commands;
 mod config;
+mod crossing;
 mod dht;
 mod dial_error;
 mod discovery;

@@ -7,12 +7,14 @@ use std::time::Duration;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::Boxed;
 use libp2p::core::upgrade;
-use libp2p::{Transport, dns, noise, quic, relay, tcp, yamux};
+use libp2p::tcp::{Config as TcpConfig, tokio::Transport as TcpTransport};
+use libp2p::{Transport, dns, noise, quic, relay, yamux};
 use rustle_types::PeerId;
 
 use crate::activity::Registry;
 use crate::allowance::Metered;
 use crate::config::STREAMS_PER_CONNECTION_MAX;
+use crate::crossing::Crossing;
 use crate::door::Door;
 use crate::guarded::Guarded;
 use crate::proxy::{Dialer, ListenOnly, PROXY_TIMEOUT};
@@ -52,9 +54,9 @@ pub(crate) fn connections(
 /// TCP and QUIC, with names resolved.
 fn direct(identity: &Identity) -> Result<Connections, Box<dyn Error>> {
     let sockets = || {
-        let tcp = secured(sockets(), identity)?;
         Ok::<_, noise::Error>(
-            tcp.or_transport(quic(identity))
+            tcp(identity)?
+                .or_transport(quic(identity))
                 .map(|either, _| either.into_inner()),
         )
     };
@@ -83,8 +85,14 @@ fn proxied(identity: &Identity, proxy: &Proxy) -> Result<Connections, Box<dyn Er
         .boxed())
 }
 
-fn sockets() -> tcp::tokio::Transport {
-    tcp::tokio::Transport::new(tcp::Config::default().nodelay(true).listen_backlog(TCP_BACKLOG))
+/// TCP, dialled from the port where it listens, or from another where that does not do.
+pub(crate) fn tcp(identity: &Identity) -> Result<Connections, noise::Error> {
+    let transport = || secured(Crossing::of_sockets(sockets(), sockets()), identity);
+    Ok(Crossing::of_ciphers(transport()?, transport()?).boxed())
+}
+
+fn sockets() -> TcpTransport {
+    TcpTransport::new(TcpConfig::default().nodelay(true).listen_backlog(TCP_BACKLOG))
 }
 
 /// Noise and Yamux over a transport of bytes.
