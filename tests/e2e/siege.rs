@@ -3,8 +3,11 @@
 //! Each test starts real nodes and attacks one of them with peers from `rustle_adversary`, which come from addresses of
 //! 127.0.0.0/8 and stop, lie or flood at one stage. Times are measured at the adversary's end, from its own dial.
 
+mod bans;
 mod boot;
+mod crowds;
 mod doors;
+mod exchange;
 mod greeting;
 mod pinging;
 mod selves;

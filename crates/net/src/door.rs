@@ -123,8 +123,9 @@ impl Door {
     }
 
     pub(crate) fn set_rules(&self, rules: Rules) {
+        let now = self.now(clock::now());
         self.locked(|state| {
-            state.gate.set_rules(rules.clone());
+            state.gate.set_rules(now, rules.clone());
             state.rules = rules;
         });
     }

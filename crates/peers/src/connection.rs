@@ -46,6 +46,8 @@ pub(crate) enum Due {
     Dead,
     /// The end: no handshake in time.
     Late,
+    /// Only one connection of several to the same peer may stay, and the peer did not choose.
+    Settle,
 }
 
 #[derive(Debug)]
@@ -57,6 +59,8 @@ pub(crate) struct Connection {
     pub(crate) why: Why,
     /// Who waits for it.
     pub(crate) request: Option<u64>,
+    /// When it is the only one to its peer or not, if the dialer leaves that to us.
+    pub(crate) settles: Option<Uptime>,
     /// Changed by [`crate::links::Links::set_phase`] only.
     pub(crate) phase: Phase,
     /// When its socket was accepted, or its dial began.
@@ -110,6 +114,7 @@ impl Connection {
                 Direction::Outbound => Why::Other,
             },
             request: None,
+            settles: None,
             phase,
             since: now,
             round_trip: None,
@@ -191,6 +196,9 @@ impl Connection {
 
     /// What is due at `now`.
     pub(crate) fn due(&self, now: Uptime, config: &Config) -> Due {
+        if self.settles.is_some_and(|settles| settles <= now) && self.is_ready() {
+            return Due::Settle;
+        }
         match self.deadline(config) {
             Some(deadline) if deadline <= now => {}
             _ => return Due::Nothing,
@@ -206,6 +214,12 @@ impl Connection {
 
     /// When something becomes due, if nothing happens before.
     pub(crate) fn deadline(&self, config: &Config) -> Option<Uptime> {
+        let settles = self.settles.filter(|_| self.is_ready());
+        let silence = self.silence_deadline(config);
+        settles.into_iter().chain(silence).min()
+    }
+
+    fn silence_deadline(&self, config: &Config) -> Option<Uptime> {
         match (&self.phase, &self.ping) {
             (Phase::Opening | Phase::AwaitAck | Phase::AwaitHello, _) => {
                 Some(self.since + config.handshake_timeout)

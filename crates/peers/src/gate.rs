@@ -265,15 +265,19 @@ impl Gate {
         let Some(place) = pending.or_else(|| self.established.remove(&token)) else {
             return;
         };
-        if !place.is_allowed {
-            discount(&mut self.machines, place.machine);
-            discount(&mut self.neighbourhoods, place.neighbourhood);
-        }
+        self.discount(&place);
     }
 
-    /// From now on these rules hold. Who is in already stays in.
-    pub fn set_rules(&mut self, rules: Rules) {
+    /// From now on these rules hold. Who is in already stays in, and is counted as if they came now.
+    pub fn set_rules(&mut self, now: Now, rules: Rules) {
         self.rules = rules;
+        self.machines.clear();
+        self.neighbourhoods.clear();
+        let pending = self.pending.values_mut().map(|attempt| &mut attempt.place);
+        for place in pending.chain(self.established.values_mut()) {
+            place.is_allowed = place.ip.is_some_and(|ip| self.rules.is_allowed(now.wall, ip));
+            count(&mut self.machines, &mut self.neighbourhoods, place);
+        }
     }
 
     /// Bytes of memory that the process uses now.
@@ -426,9 +430,8 @@ impl Gate {
 
     fn seat(&mut self, now: Uptime, token: u64, place: Place) {
         self.counts.admitted += 1;
+        count(&mut self.machines, &mut self.neighbourhoods, &place);
         if !place.is_allowed {
-            *self.machines.entry(place.machine).or_default() += 1;
-            *self.neighbourhoods.entry(place.neighbourhood).or_default() += 1;
             self.heat(&place, ACCEPTED_HEAT);
         }
         let attempt = Attempt {
@@ -439,12 +442,31 @@ impl Gate {
         self.pending.insert(token, attempt);
     }
 
+    fn discount(&mut self, place: &Place) {
+        if !place.is_allowed {
+            discount(&mut self.machines, place.machine);
+            discount(&mut self.neighbourhoods, place.neighbourhood);
+        }
+    }
+
     fn heat(&mut self, place: &Place, amount: u32) {
         self.hosts_heat.add(place.machine, amount);
         // Refused attempts cost nothing; only what a group was given may count against its other hosts.
         if amount == ACCEPTED_HEAT {
             self.groups_heat.add(place.neighbourhood, amount);
         }
+    }
+}
+
+/// Whoever is welcome is not counted.
+fn count(
+    machines: &mut BTreeMap<Machine, usize>,
+    neighbourhoods: &mut BTreeMap<Neighbourhood, usize>,
+    place: &Place,
+) {
+    if !place.is_allowed {
+        *machines.entry(place.machine).or_default() += 1;
+        *neighbourhoods.entry(place.neighbourhood).or_default() += 1;
     }
 }
 

@@ -213,13 +213,15 @@ impl Manager {
             }
             None => {}
         }
+        // The gate looks at rules, too, but hears of a new one a moment later.
+        let banned = self.banned_at(now, &connection.address, Some(peer));
         self.counters.on_connected(connection.direction, connection.why);
         self.book.on_connected(&peer, connection.direction);
         self.links.insert(id, connection);
         self.arm(id);
         if peer == self.config.local {
             self.on_self_connection(now, id);
-        } else if let Err(banned) = self.rules.check_peer(now.wall, &peer) {
+        } else if let Some(banned) = banned {
             self.counters.on_refused("banned");
             self.answer_for(id, |_| Err(ConnectError::Banned(banned)));
             self.close(id, Some(Disconnect::because(DisconnectReason::Banned)));
@@ -361,6 +363,7 @@ impl Manager {
                 self.counters.on_dead();
                 self.close(id, Some(Disconnect::because(DisconnectReason::Timeout)));
             }
+            Due::Settle => self.settle(id),
             Due::Late => {
                 self.counters.on_handshake("timeout");
                 self.note_refused(now, id);

@@ -437,6 +437,64 @@ fn of_two_connections_both_ends_keep_the_same() {
 }
 
 #[test]
+fn a_dialer_that_keeps_several_connections_is_left_with_the_newest() {
+    let (mut manager, bob) = greeted(config(ALICE));
+    for number in [2, 3] {
+        manager.handle(at(number), connected(number, BOB, Direction::Inbound, None));
+        let message = Control::Hello(hello_of(&bob));
+        manager.handle(
+            at(number),
+            Input::Control {
+                connection: ConnectionId(number),
+                message,
+            },
+        );
+    }
+    assert_eq!(closed(&drain(&mut manager)), None, "it may still choose");
+
+    manager.on_deadline(at(3_002));
+    assert_eq!(closed(&drain(&mut manager)), None, "not before its time is over");
+    manager.on_deadline(at(3_003));
+    let outputs = drain(&mut manager);
+    let dropped: Vec<u64> = outputs
+        .iter()
+        .filter_map(|output| match output {
+            Output::Close { connection, goodbye } => {
+                let reason = goodbye.as_ref().map(|goodbye| goodbye.reason);
+                assert_eq!(reason, Some(DisconnectReason::Duplicate));
+                Some(connection.0)
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(dropped, [1, 2]);
+    assert!(manager.is_up(&id(BOB)));
+    assert!(!outputs.iter().any(|output| matches!(output, Output::Down { .. })));
+}
+
+#[test]
+fn whoever_came_in_before_the_gate_knew_of_the_ban_is_sent_away() {
+    for target in ["127.0.0.0/24", BOB] {
+        let mut manager = Manager::new(config(ALICE), 1);
+        let rule = crate::Rule {
+            target: target.parse().unwrap(),
+            kind: crate::RuleKind::Ban,
+            until: None,
+            reason: "test".into(),
+            origin: crate::Origin::Operator,
+            since: Timestamp::default(),
+        };
+        manager.add_rule(at(0), rule).unwrap();
+        drain(&mut manager);
+
+        manager.handle(at(1), connected(1, BOB, Direction::Inbound, None));
+
+        let outputs = drain(&mut manager);
+        assert_eq!(closed(&outputs), Some(Some(DisconnectReason::Banned)), "{target}");
+    }
+}
+
+#[test]
 fn boot_addresses_are_dialled_again_with_back_off() {
     let mut alice = Manager::new(
         Config {

@@ -1,5 +1,7 @@
 //! Where does an attempt come from, for counting?
 
+use std::net::IpAddr;
+
 use rustle_types::{Group, Host, Multiaddr, PeerId, address};
 
 /// What counts as one machine.
@@ -29,6 +31,8 @@ pub(super) struct Place {
     pub(super) neighbourhood: Neighbourhood,
     /// Neither counted nor limited by machine, neighbourhood and rate.
     pub(super) is_allowed: bool,
+    /// What rules are about; `None` behind a relay.
+    pub(super) ip: Option<IpAddr>,
 }
 
 // === impl Place ===
@@ -46,6 +50,7 @@ impl Place {
             machine,
             neighbourhood,
             is_allowed,
+            ip: address::ip(from).filter(|_| !address::is_relayed(from)),
         }
     }
 }

@@ -130,10 +130,10 @@ fn who_is_always_welcome_passes_all_but_the_last_bounds() {
         established_inbound: 50,
         ..GateLimits::default()
     });
-    gate.set_rules(rules(&[
-        (RuleKind::Allow, "192.0.2.7"),
-        (RuleKind::Ban, "192.0.2.0/24"),
-    ]));
+    gate.set_rules(
+        at(0),
+        rules(&[(RuleKind::Allow, "192.0.2.7"), (RuleKind::Ban, "192.0.2.0/24")]),
+    );
     for token in 0..50 {
         assert_eq!(gate.admit(at(0), token, &from("192.0.2.7")), Ok(None));
         gate.established(token);
@@ -148,7 +148,7 @@ fn who_is_always_welcome_passes_all_but_the_last_bounds() {
 #[test]
 fn who_is_always_welcome_takes_a_place_at_once_and_keeps_it() {
     let mut gate = crowded();
-    gate.set_rules(rules(&[(RuleKind::Allow, "192.0.2.7")]));
+    gate.set_rules(at(0), rules(&[(RuleKind::Allow, "192.0.2.7")]));
     for token in 100..132 {
         assert!(gate.admit(at(40), token, &from("192.0.2.7")).unwrap().is_some());
     }
@@ -160,6 +160,30 @@ fn who_is_always_welcome_takes_a_place_at_once_and_keeps_it() {
         gate.admit(at(900), 201, &from("192.0.2.8")),
         Err(Refusal::Pending)
     );
+}
+
+#[test]
+fn who_is_no_longer_welcome_is_counted_again() {
+    let mut gate = gate(GateLimits::default());
+    gate.set_rules(at(0), rules(&[(RuleKind::Allow, "192.0.2.7")]));
+    for token in 0..12 {
+        assert_eq!(gate.admit(at(0), token, &from("192.0.2.7")), Ok(None));
+        gate.established(token);
+    }
+
+    gate.set_rules(at(1), rules(&[]));
+    assert_eq!(gate.admit(at(900), 20, &from("192.0.2.7")), Err(Refusal::Host));
+    for token in 0..5 {
+        gate.ended(token);
+    }
+    assert_eq!(gate.admit(at(900), 21, &from("192.0.2.7")), Ok(None));
+
+    gate.set_rules(at(1), rules(&[(RuleKind::Allow, "192.0.2.7")]));
+    for token in 5..12 {
+        gate.ended(token);
+    }
+    gate.ended(21);
+    assert!(gate.machines.is_empty() && gate.neighbourhoods.is_empty());
 }
 
 #[test]
@@ -185,9 +209,9 @@ fn what_comes_through_a_relay_counts_for_the_relay() {
         "not for its address"
     );
 
-    gate.set_rules(rules(&[(RuleKind::Ban, RELAY)]));
+    gate.set_rules(at(0), rules(&[(RuleKind::Ban, RELAY)]));
     assert_eq!(gate.admit(at(900), 10, &through), Err(Refusal::Banned));
-    gate.set_rules(rules(&[(RuleKind::Allow, "192.0.2.7")]));
+    gate.set_rules(at(0), rules(&[(RuleKind::Allow, "192.0.2.7")]));
     assert_eq!(
         gate.admit(at(100), 11, &through),
         Err(Refusal::Host),
@@ -258,7 +282,7 @@ proptest! {
     fn any_steps_keep_every_bound(steps in prop::collection::vec(step(), 0..300)) {
         let limits = GateLimits { pending: 6, per_host: 3, per_group: 9, established_inbound: 14, ..GateLimits::default() };
         let mut gate = gate(limits);
-        gate.set_rules(rules(&[(RuleKind::Allow, "10.0.0.1"), (RuleKind::Ban, "10.0.0.2")]));
+        gate.set_rules(at(0), rules(&[(RuleKind::Allow, "10.0.0.1"), (RuleKind::Ban, "10.0.0.2")]));
         let (mut millis, mut asked) = (0, 0);
         for step in steps {
             match step {

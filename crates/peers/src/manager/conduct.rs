@@ -110,7 +110,7 @@ impl Manager {
         }
     }
 
-    /// Why an address must not be dialled.
+    /// Why an address must not be dialled, or a connection from there must not stand.
     pub(super) fn banned_at(&self, now: Now, address: &Multiaddr, peer: Option<PeerId>) -> Option<Banned> {
         let ip = address::ip(address);
         let checked = match (peer, ip) {

@@ -202,7 +202,7 @@ impl Manager {
                 hello: Box::new(hello),
             });
         } else {
-            self.close_duplicate(peer, id);
+            self.close_duplicate(now.uptime, peer, id);
         }
         self.answer_for(id, |_| Ok(peer));
         self.persist_book();

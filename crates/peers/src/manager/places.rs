@@ -17,6 +17,8 @@ use crate::eviction::{Candidate, choose_inbound, choose_outbound};
 pub const GREETING_INBOUND_MAX: usize = 32;
 /// A greeting is given so much time before a newcomer may take its place.
 const GREETING_GRACE: Duration = Duration::from_millis(250);
+/// So long the dialer has to close all but one of its connections.
+const SETTLE_AFTER: Duration = Duration::from_secs(3);
 /// How often what is above the target goes, and how many at once.
 pub(super) const TRIM_EVERY: Duration = Duration::from_secs(10);
 const TRIM_MAX: usize = 4;
@@ -125,10 +127,11 @@ impl Manager {
     /// Both ends dialled at once, or the peer came back before we noticed that it had gone: one connection must stay, and
     /// both ends must choose the same. A direct one stays before a relayed one. Of two directions the one dialled by the
     /// lower peer id stays. Of one direction the dialer chooses, and keeps the newest; whoever was dialled closes only what
-    /// is too old to be a doubled dial. What is so old gives way in any case: the peer has most likely lost it.
+    /// is too old to be a doubled dial. What is so old gives way in any case: the peer has most likely lost it. Where the
+    /// dialer does not choose, the newest stays.
     ///
     /// Only handshaken connections are compared: until the better one is, the other one serves.
-    pub(super) fn close_duplicate(&mut self, peer: PeerId, newest: ConnectionId) {
+    pub(super) fn close_duplicate(&mut self, now: Uptime, peer: PeerId, newest: ConnectionId) {
         let Some(best) = self.best_of(&peer, newest) else {
             return;
         };
@@ -148,6 +151,40 @@ impl Manager {
             !is_same_way || one.is_outbound() || one.since + crate::book::STEADY <= kept.2
         });
         let lesser: Vec<ConnectionId> = lesser.map(|(id, _)| id).collect();
+        for id in lesser {
+            self.close(id, Some(Disconnect::because(DisconnectReason::Duplicate)));
+        }
+        self.give_time_to_choose(now, &peer);
+    }
+
+    fn give_time_to_choose(&mut self, now: Uptime, peer: &PeerId) {
+        let ready = self.links.of(peer).filter(|(_, one)| one.is_ready());
+        let left: Vec<ConnectionId> = ready.map(|(id, _)| id).collect();
+        if left.len() < 2 {
+            return;
+        }
+        for id in left {
+            if let Some(one) = self.links.get_mut(id) {
+                one.settles = Some(now + SETTLE_AFTER);
+            }
+            self.arm(id);
+        }
+    }
+
+    /// The dialer had its time: the newest of its connections stays.
+    pub(super) fn settle(&mut self, id: ConnectionId) {
+        let Some(one) = self.links.get_mut(id) else {
+            return;
+        };
+        one.settles = None;
+        let peer = one.peer;
+        let ready = self.links.of(&peer).filter(|(_, one)| one.is_ready());
+        let Some((newest, _)) = ready.max_by_key(|(id, one)| (one.since, *id)) else {
+            return;
+        };
+        let best = self.best_of(&peer, newest);
+        let ready = self.links.of(&peer).filter(|(_, one)| one.is_ready());
+        let lesser: Vec<ConnectionId> = ready.map(|(id, _)| id).filter(|id| Some(*id) != best).collect();
         for id in lesser {
             self.close(id, Some(Disconnect::because(DisconnectReason::Duplicate)));
         }
