@@ -10,12 +10,13 @@ mod limits;
 mod mdns;
 
 use libp2p::swarm::NetworkBehaviour;
-use libp2p::{connection_limits, kad, relay};
+use libp2p::{Swarm, connection_limits, kad, relay};
 
 pub(crate) use dht::dht_protocol;
 pub(crate) use gossip::Gossipsub;
 pub(crate) use mdns::{Neighbours, Sighted};
 
+use crate::compact::Compact;
 use crate::config::DHT_DIALS_MAX;
 use crate::errands::Errands;
 use crate::gated::Gated;
@@ -23,6 +24,9 @@ use crate::nat::Nat;
 use crate::providers::Providers;
 use crate::streams::Streams;
 use crate::{Config, Scope};
+
+/// The swarm of a node.
+pub(crate) type NodeSwarm = Swarm<Compact<Behaviour>>;
 
 /// All that runs on a connection. Those that may refuse it come first, before others spend anything on it; those that
 /// wait for its admission stand below `streams`, which is told of it.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use libp2p::kad;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::{Swarm, kad};
 use rustle_types::address::{self, Reach};
 use rustle_types::limits::ADDRESS_BYTES_MAX;
 use rustle_types::{ConnectionId, Multiaddr, NetworkName, PeerId};
@@ -13,7 +13,7 @@ use rustle_wire::rendezvous::Namespace;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use crate::behaviour::{Behaviour, Sighted};
+use crate::behaviour::{NodeSwarm, Sighted};
 use crate::config::DISCOVERED_ADDRESSES_MAX;
 use crate::rendezvous::{self, Client, Found, Report, Start};
 use crate::sightings::Scope;
@@ -276,7 +276,7 @@ impl Vicinity {
 }
 
 /// Where whoever is reached at `place` can dial this node: confirmed addresses first.
-fn own_addresses(swarm: &Swarm<Behaviour>, with_listeners: bool, place: &Multiaddr) -> Vec<Multiaddr> {
+fn own_addresses(swarm: &NodeSwarm, with_listeners: bool, place: &Multiaddr) -> Vec<Multiaddr> {
     let mut own = Vec::new();
     let listeners = swarm.listeners().filter(|_| with_listeners);
     for address in swarm.external_addresses().chain(listeners) {

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use futures::SinkExt;
 use libp2p::StreamProtocol;
 use rustle_peers::GateCounts;
 use rustle_types::PeerId;
@@ -13,7 +14,7 @@ use crate::admission::Counts;
 use crate::config::STREAM_OPEN_TIMEOUT;
 use crate::door::Door;
 use crate::nat::NatCounts;
-use crate::streams::{OpenRequest, Places};
+use crate::streams::{OpenRequest, Opener, Places};
 use crate::{Command, Stream};
 
 /// A handle to the task of the swarm. The node leaves the network when the last one is dropped.
@@ -188,11 +189,7 @@ impl Net {
     }
 
     /// Where to ask for a stream, after a wait where that may be worth while. The caller bounds it.
-    async fn places(
-        &self,
-        peer: PeerId,
-        names: &[StreamProtocol],
-    ) -> Result<Vec<mpsc::Sender<OpenRequest>>, OpenError> {
+    async fn places(&self, peer: PeerId, names: &[StreamProtocol]) -> Result<Vec<Opener>, OpenError> {
         loop {
             let mut changed = pin!(self.changed.notified());
             // Before the question, so that no change falls between the two.
@@ -237,14 +234,18 @@ impl Net {
 
 /// Opens a stream on the first connection that still stands, for the first of `names` that the peer speaks.
 pub(crate) async fn open_on(
-    openers: &[mpsc::Sender<OpenRequest>],
+    openers: &[Opener],
     names: Vec<StreamProtocol>,
 ) -> Result<(Stream, String), OpenError> {
     for opener in openers {
         let (reply, opened) = oneshot::channel();
         let protocols = names.clone();
         // A connection that is gone does not take the request, or drops it: then the next one has its turn.
-        if opener.send(OpenRequest { protocols, reply }).await.is_ok()
+        if opener
+            .clone()
+            .send(OpenRequest { protocols, reply })
+            .await
+            .is_ok()
             && let Ok(result) = opened.await
         {
             return result;

@@ -41,6 +41,7 @@ mod behaviour;
 mod clock;
 mod command;
 mod commands;
+mod compact;
 mod config;
 mod crossing;
 mod dht;

@@ -14,7 +14,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::activity::Registry;
-use crate::behaviour::Behaviour;
+use crate::behaviour::{Behaviour, NodeSwarm};
+use crate::compact::Compact;
 use crate::config::{
     COMMANDS_QUEUED_MAX, EVENTS_QUEUED_MAX, IDLE_TIMEOUT, RENDEZVOUS_STREAMS_QUEUED_MAX, STREAMS_WAITING_MAX,
 };
@@ -117,19 +118,14 @@ fn rendezvous_point() -> Acceptor {
     }
 }
 
-fn build(
-    config: &Config,
-    streams: Streams,
-    door: Door,
-    activity: Registry,
-) -> Result<Swarm<Behaviour>, String> {
+fn build(config: &Config, streams: Streams, door: Door, activity: Registry) -> Result<NodeSwarm, String> {
     let local = config.identity.peer_id();
     let (relayed, relay_client) = relay::client::new(local);
     let behaviour = Behaviour::new(config, streams, relay_client)?;
     let connections =
         transport::connections(config, relayed, door, activity).map_err(|error| error.to_string())?;
     let swarm_config = swarm_config(swarm::Config::with_tokio_executor());
-    Ok(Swarm::new(connections, behaviour, local, swarm_config))
+    Ok(Swarm::new(connections, Compact(behaviour), local, swarm_config))
 }
 
 fn swarm_config(config: swarm::Config) -> swarm::Config {

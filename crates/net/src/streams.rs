@@ -36,5 +36,9 @@ pub(crate) enum ControlEvent {
     Parted,
 }
 
+/// Where to ask a connection for a stream. Of the channels of futures, whose room is not set aside beforehand: there is one
+/// for each connection.
+pub(crate) type Opener = futures::channel::mpsc::Sender<OpenRequest>;
+
 /// A control event and its connection.
 pub(crate) type StreamsEvent = (ConnectionId, ControlEvent);

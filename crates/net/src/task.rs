@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use libp2p::core::transport::ListenerId;
-use libp2p::{StreamProtocol, Swarm, swarm};
+use libp2p::{StreamProtocol, swarm};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::behaviour::{Behaviour, dht_protocol};
+use crate::behaviour::{NodeSwarm, dht_protocol};
 use crate::config::{EVENTS_HELD_MAX, STOP_TIMEOUT};
 use crate::dht::Searches;
 use crate::discovery::Discovery;
@@ -25,7 +25,7 @@ use crate::{Config, Event};
 
 /// The owner of the swarm.
 pub(crate) struct Task {
-    pub(crate) swarm: Swarm<Behaviour>,
+    pub(crate) swarm: NodeSwarm,
     requests: mpsc::Receiver<Request>,
     events: mpsc::Sender<Event>,
     /// Events on their way out; the swarm is polled only while there are none.
@@ -49,7 +49,7 @@ pub(crate) struct Task {
 
 impl Task {
     pub(crate) fn new(
-        swarm: Swarm<Behaviour>,
+        swarm: NodeSwarm,
         config: &Config,
         nat_counts: Arc<NatCounts>,
         requests: mpsc::Receiver<Request>,

@@ -25,6 +25,10 @@ const TCP_BACKLOG: u32 = 1024;
 /// Bytes in flight towards us on one QUIC connection; a fast path across the world needs more than the default 15 MB.
 const QUIC_CONNECTION_BYTES_MAX: u32 = 32 * 1024 * 1024;
 
+/// Streams of one QUIC connection that the peer has open at the same time; it waits with further ones. There is a place for
+/// each from the beginning on, in tables of 64 that are full with 56, and ours need some too.
+const QUIC_STREAMS_MAX: u32 = 48;
+
 /// What the swarm gets from the transports: who is there, and the streams.
 pub(crate) type Connections = Boxed<(PeerId, StreamMuxerBox)>;
 
@@ -117,6 +121,7 @@ where
 fn quic(identity: &Identity) -> Connections {
     let mut config = quic::Config::new(identity.keypair());
     config.max_connection_data = QUIC_CONNECTION_BYTES_MAX;
+    config.max_concurrent_stream_limit = QUIC_STREAMS_MAX;
     quic::tokio::Transport::new(config)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
         .boxed()

@@ -267,8 +267,8 @@ impl Task {
     }
 
     fn serve_dial_backs(&mut self) {
-        let behaviour = self.swarm.behaviour_mut();
-        behaviour.nat.serve_dial_backs(behaviour.streams.gate());
+        let gate = self.swarm.behaviour().streams.gate().clone();
+        self.swarm.behaviour_mut().nat.serve_dial_backs(&gate);
     }
 }
 

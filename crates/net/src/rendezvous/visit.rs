@@ -8,13 +8,12 @@ use rustle_types::{Multiaddr, PeerId};
 use rustle_wire::rendezvous::{
     Namespace, PAGE_MAX, PROTOCOL, Page, RESPONSE_BYTES_MAX, Refusal, Registration, Request, Response,
 };
-use tokio::sync::mpsc;
 
 use super::exchange::{self, Frames};
 use super::record::{self, Style};
 use crate::Identity;
 use crate::handle::open_on;
-use crate::streams::OpenRequest;
+use crate::streams::Opener;
 
 /// How long one request may take, opening its stream included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -83,11 +82,7 @@ impl Visit {
 
     /// Goes through the errands. `openers` open streams to the point; `addresses` are this node's, as the point is to
     /// tell them.
-    pub(crate) async fn run(
-        self,
-        openers: Vec<mpsc::Sender<OpenRequest>>,
-        addresses: Vec<Multiaddr>,
-    ) -> Report {
+    pub(crate) async fn run(self, openers: Vec<Opener>, addresses: Vec<Multiaddr>) -> Report {
         let mut report = Report {
             point: self.point,
             outcomes: Vec::new(),
@@ -116,12 +111,7 @@ impl Visit {
         report
     }
 
-    async fn register(
-        &self,
-        openers: &[mpsc::Sender<OpenRequest>],
-        addresses: &[Multiaddr],
-        namespace: &Namespace,
-    ) -> Outcome {
+    async fn register(&self, openers: &[Opener], addresses: &[Multiaddr], namespace: &Namespace) -> Outcome {
         let Some(record) = record::sign(&self.identity, addresses, self.style) else {
             return Outcome::Refused(Refusal::Record);
         };
@@ -169,7 +159,7 @@ impl Report {
 }
 
 async fn discover(
-    openers: &[mpsc::Sender<OpenRequest>],
+    openers: &[Opener],
     namespace: &Namespace,
     mut cookie: Bytes,
     room: usize,
@@ -213,11 +203,7 @@ fn proven<'a>(
 }
 
 /// One request on a stream of its own, and its answer where there is to be one; `None` where that failed.
-async fn ask(
-    openers: &[mpsc::Sender<OpenRequest>],
-    request: Request,
-    is_answered: bool,
-) -> Option<Option<Response>> {
+async fn ask(openers: &[Opener], request: Request, is_answered: bool) -> Option<Option<Response>> {
     let exchange = async {
         let names = vec![StreamProtocol::new(PROTOCOL)];
         let (mut stream, _) = open_on(openers, names).await.ok()?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use futures::channel::mpsc;
 use libp2p::StreamProtocol;
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
@@ -14,12 +15,11 @@ use libp2p::swarm::{
     self, CloseConnection, ConnectionDenied, FromSwarm, NetworkBehaviour, THandlerInEvent, ToSwarm,
 };
 use rustle_types::{ConnectionId, Direction, Multiaddr, PeerId, address};
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
-use super::handler::{Handler, OpenRequest, Order};
+use super::handler::{Handler, Order};
 use super::routes::Routes;
-use super::{ControlEvent, StreamsEvent};
+use super::{ControlEvent, Opener, StreamsEvent};
 use crate::Config;
 use crate::activity::{Activity, Registry};
 use crate::admission::{Admission, Connections, Counts, ForeignAccess, Scope, Shared};
@@ -57,7 +57,7 @@ struct Connection {
     swarm_id: swarm::ConnectionId,
     shared: Arc<Shared>,
     orders: mpsc::Sender<Order>,
-    requests: mpsc::Sender<OpenRequest>,
+    requests: Opener,
     activity: Option<Arc<Activity>>,
     stalled: bool,
     /// Where the peer says it can be dialled, until it is known whether the DHT may have it.
@@ -72,7 +72,7 @@ struct Connection {
 #[derive(Debug)]
 pub(crate) enum Places {
     /// Here, one after the other.
-    Now(Vec<mpsc::Sender<OpenRequest>>),
+    Now(Vec<Opener>),
     /// A relayed connection stands, and a direct one may come: ask again when something changes, or after this time.
     Later(Duration),
     /// A relayed connection stands, which does not carry such streams.
@@ -213,17 +213,17 @@ impl Streams {
         };
         match connection.orders.try_send(order) {
             Ok(()) => Sent::Taken,
-            Err(TrySendError::Full(_)) if !connection.stalled => {
+            Err(error) if error.is_full() && !connection.stalled => {
                 connection.stalled = true;
                 Sent::Stalled
             }
-            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => Sent::Gone,
+            Err(_) => Sent::Gone,
         }
     }
 
     /// The connections with a peer, as places to ask for a stream: the direct ones before the relayed, then the admitted
     /// ones, then the oldest.
-    pub(crate) fn openers(&self, peer: &PeerId) -> Vec<mpsc::Sender<OpenRequest>> {
+    pub(crate) fn openers(&self, peer: &PeerId) -> Vec<Opener> {
         let mut connections: Vec<_> = self.of(peer).collect();
         connections.sort_by_key(|one| (one.shared.relayed, one.shared.admission().is_none()));
         connections.iter().map(|one| one.requests.clone()).collect()

@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::FutureExt;
+use futures::channel::mpsc;
 use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use libp2p::StreamProtocol;
 use libp2p::swarm::handler::{
     ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound, ProtocolsChange,
@@ -15,7 +16,7 @@ use libp2p::swarm::handler::{
 use libp2p::swarm::{ConnectionHandler, ConnectionHandlerEvent, StreamUpgradeError, SubstreamProtocol};
 use rustle_types::Direction;
 use rustle_wire::Control;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::ControlEvent;
 use super::control::ControlStream;
@@ -177,7 +178,7 @@ impl ConnectionHandler for Handler {
             self.control_requested = true;
             return Self::request(vec![StreamProtocol::new(CONTROL_PROTOCOL)], Opening::Control);
         }
-        while let Poll::Ready(Some(order)) = self.orders.poll_recv(cx) {
+        while let Poll::Ready(Some(order)) = self.orders.poll_next_unpin(cx) {
             self.on_order(order);
         }
         if let Some(settling) = &mut self.settling
@@ -189,7 +190,7 @@ impl ConnectionHandler for Handler {
             return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(event));
         }
         if self.opening < STREAMS_OPENING_MAX
-            && let Poll::Ready(Some(request)) = self.requests.poll_recv(cx)
+            && let Poll::Ready(Some(request)) = self.requests.poll_next_unpin(cx)
         {
             self.opening += 1;
             return Self::request(request.protocols, Opening::Raw(request.reply));
