@@ -69,11 +69,13 @@ pub(crate) enum Told {
         visit: u64,
         version: Version,
     },
-    /// The writer has given up: the peer does not speak bitswap, or it does not take what it asked for.
+    /// The writer has given up: the peer does not speak bitswap, a relay is between us, or it does not take what it asked
+    /// for.
     Mute {
         peer: PeerId,
         visit: u64,
-        is_foreign: bool,
+        /// It has done no wrong, and stays connected.
+        is_blameless: bool,
     },
     /// Bytes for a peer have gone, or have been given up.
     Sent { peer: PeerId, bytes: u64 },
@@ -130,6 +132,8 @@ struct Peer {
     visit: u64,
     connections: Vec<ConnectionId>,
     writer: Option<Writer>,
+    /// Whether a connection has come since the writer began.
+    is_joined: bool,
     readers: usize,
     /// A permit for each byte that its messages may take while they are read and kept.
     room: Arc<Semaphore>,
@@ -215,10 +219,13 @@ impl Driver {
             Told::Mute {
                 peer,
                 visit,
-                is_foreign,
+                is_blameless,
             } => {
                 if self.is_visit(&peer, visit) {
-                    self.give_up(peer, !is_foreign);
+                    self.give_up(peer, !is_blameless);
+                    if is_blameless {
+                        self.write_again(peer);
+                    }
                 }
             }
             Told::Sent { peer, bytes } => self.server.on_sent(&peer, bytes),
@@ -251,6 +258,7 @@ impl Driver {
                     visit,
                     connections: Vec::new(),
                     writer,
+                    is_joined: false,
                     readers: 0,
                     room: Arc::new(Semaphore::new(MESSAGE_BYTES_PER_PEER_MAX)),
                 },
@@ -261,7 +269,21 @@ impl Driver {
             .get_mut(&id)
             .filter(|peer| !peer.connections.contains(&connection))
         {
+            // The writer began with the first.
+            peer.is_joined |= !peer.connections.is_empty();
             peer.connections.push(connection);
+            self.write_again(id);
+        }
+    }
+
+    /// What was no way for content may be joined by one: a relayed connection by a direct one. So where the writer has
+    /// given up, each further connection is worth one attempt.
+    fn write_again(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        if peer.writer.is_none() && std::mem::take(&mut peer.is_joined) {
+            peer.writer = Some(Writer::spawn(self.shared.clone(), id, peer.visit));
         }
     }
 

@@ -48,14 +48,10 @@ impl Writer {
             if let Err(error) = write(&shared, peer, visit, queue).await {
                 tracing::debug!(%error, "no bitswap with the peer");
                 // Without the exchange nobody is served.
-                let is_foreign = matches!(
-                    error,
-                    WriteError::Open(OpenError::Unsupported | OpenError::NotConnected)
-                );
                 let mute = Told::Mute {
                     peer,
                     visit,
-                    is_foreign,
+                    is_blameless: error.is_blameless(),
                 };
                 let _ = shared.exchange.told.send(mute).await;
             }
@@ -82,6 +78,19 @@ enum WriteError {
     Io(#[from] std::io::Error),
     #[error("the peer does not read")]
     Late,
+}
+
+// === impl WriteError ===
+
+impl WriteError {
+    /// Whether the peer may stay connected: it takes no content, or none can reach it, but nothing that it asked for is
+    /// left lying.
+    fn is_blameless(&self) -> bool {
+        matches!(
+            self,
+            Self::Open(OpenError::Unsupported | OpenError::NotConnected | OpenError::Relayed)
+        )
+    }
 }
 
 async fn open(shared: &Shared, peer: PeerId) -> Result<(Stream, Version), WriteError> {
@@ -175,4 +184,23 @@ async fn pack(shared: &Shared, parcel: Parcel) -> (Message, u64) {
     }
     message.presences = presences;
     (message, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_behind_a_relay_or_speaks_something_else_has_done_no_wrong() {
+        for error in [
+            OpenError::Relayed,
+            OpenError::Unsupported,
+            OpenError::NotConnected,
+        ] {
+            assert!(WriteError::from(error.clone()).is_blameless(), "{error}");
+        }
+        assert!(!WriteError::Late.is_blameless());
+        assert!(!WriteError::from(OpenError::Timeout).is_blameless());
+        assert!(!WriteError::from(std::io::Error::other("reset")).is_blameless());
+    }
 }
