@@ -15,7 +15,8 @@ use crate::toolchain;
 pub(crate) fn run(workspace: &Workspace, name: &str, arguments: &[OsString]) -> Result<ExitCode> {
     toolchain::ensure()?;
     workspace.claim()?;
-    workspace.cargo(["build", "-p", "rustled", "-p", "rustle", "-p", "rustle-tests"])?;
+    // All of it, as the tests do: of fewer packages some crates get other features, and would be built a second time.
+    workspace.cargo(["build", "--workspace", "--bins"])?;
 
     let program = workspace.binary(name);
     let mut command = Command::new(&program);
