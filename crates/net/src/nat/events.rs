@@ -131,7 +131,8 @@ impl Task {
             }
             return;
         }
-        if self.nat.reachability.on_confirmed(address.clone()) {
+        let is_news = self.nat.reachability.on_confirmed(address.clone());
+        if is_news && !self.listens_on(&address) {
             self.outbox.push_back(Event::ExternalAddress { address });
         }
         self.tell_reachability();
@@ -140,7 +141,7 @@ impl Task {
     /// A behaviour says that others cannot dial us there any more.
     pub(crate) fn on_external_expired(&mut self, address: Multiaddr) {
         if self.nat.reachability.on_expired(&address) {
-            self.outbox.push_back(Event::ExternalExpired { address });
+            self.on_lost(address);
         }
         self.tell_reachability();
     }
@@ -155,9 +156,7 @@ impl Task {
     /// A listen address went, as the node moved to another network. What was known of the old one is void.
     pub(crate) fn forget_reach(&mut self) {
         for address in self.nat.reachability.on_moved() {
-            self.standing.on_expired(&address);
-            self.swarm.remove_external_address(&address);
-            self.outbox.push_back(Event::ExternalExpired { address });
+            self.on_lost(address);
         }
         if let Some(probes) = self.swarm.behaviour_mut().nat.probes.as_mut() {
             probes.restart();
@@ -170,10 +169,16 @@ impl Task {
         // identify keeps to itself what is known already.
         let is_known = self.swarm.external_addresses().any(|known| known == seen);
         let is_confirmed = self.nat.observed.on_observed(by, place, seen);
-        if let Some(punches) = self.swarm.behaviour_mut().nat.punches.as_mut()
+        let nat = &mut self.swarm.behaviour_mut().nat;
+        if let Some(punches) = nat.punches.as_mut()
             && (is_known || is_confirmed)
         {
             punches.add_candidate(seen);
+        }
+        if let Some(probes) = nat.probes.as_mut()
+            && is_known
+        {
+            probes.add_candidate(seen);
         }
     }
 
@@ -206,10 +211,7 @@ impl Task {
                 tracing::debug!(address = %tested_addr, %server, reached = result.is_ok(), "tried from outside");
                 if result.is_err() {
                     if self.nat.reachability.on_failed(&tested_addr) {
-                        self.standing.on_expired(&tested_addr);
-                        self.swarm.remove_external_address(&tested_addr);
-                        let address = tested_addr;
-                        self.outbox.push_back(Event::ExternalExpired { address });
+                        self.on_lost(tested_addr);
                     }
                     self.tell_reachability();
                 }
@@ -251,6 +253,20 @@ impl Task {
             } => {
                 tracing::debug!(%peer, "a relay passes on a connection of a peer");
             }
+        }
+    }
+
+    fn listens_on(&self, address: &Multiaddr) -> bool {
+        self.swarm.listeners().any(|listening| listening == address)
+    }
+
+    /// Others cannot dial us there any more. Whether the addresses where we listen are announced all the same is decided by
+    /// the standing of the node.
+    fn on_lost(&mut self, address: Multiaddr) {
+        self.standing.on_expired(&address);
+        if !self.listens_on(&address) {
+            self.swarm.remove_external_address(&address);
+            self.outbox.push_back(Event::ExternalExpired { address });
         }
     }
 

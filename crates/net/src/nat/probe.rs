@@ -48,6 +48,13 @@ pub(super) fn probes() -> Probes {
 // === impl Probes ===
 
 impl Probes {
+    /// An address that identify does not tell of, as it is taken for good already.
+    pub(super) fn add_candidate(&mut self, candidate: &Multiaddr) {
+        self.on_swarm_event(FromSwarm::NewExternalAddrCandidate(NewExternalAddrCandidate {
+            addr: candidate,
+        }));
+    }
+
     /// Begins anew: the node is on another network, where what was asked says nothing. Nor do the addresses of the old one.
     pub(super) fn restart(&mut self) {
         self.rules.recent.clear();
