@@ -38,6 +38,8 @@ pub(crate) const STREAMS_PER_CONNECTION_MAX: usize = 512;
 pub(crate) const STREAM_ACCEPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long opening a stream may take.
 pub(crate) const STREAM_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the first commands wait until it is known where this node listens.
+pub(crate) const LISTEN_PATIENCE: Duration = Duration::from_millis(500);
 /// How long a stream waits, where only a relayed connection stands, for a direct one.
 pub(crate) const DIRECT_PATIENCE: Duration = Duration::from_secs(5);
 /// Places at relays that this node keeps.

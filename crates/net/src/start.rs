@@ -86,6 +86,7 @@ pub fn spawn(mut config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHand
     for address in &config.listen {
         refuse_taken_port(address)?;
     }
+    let listeners = config.listen.len();
     for address in std::mem::take(&mut config.listen) {
         swarm.listen_on(address.clone()).map_err(|error| match error {
             TransportError::MultiaddrNotSupported(address) => StartError::Unsupported(address),
@@ -104,7 +105,7 @@ pub fn spawn(mut config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHand
     };
     let nat_counts = Arc::clone(&net.nat_counts);
     let task = Task::new(swarm, &config, nat_counts, requests_receiver, events);
-    Ok((net, events_receiver, tokio::spawn(task.run())))
+    Ok((net, events_receiver, tokio::spawn(task.run(listeners))))
 }
 
 /// A directory of its own, served as long as streams to it can be opened.

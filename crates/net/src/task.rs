@@ -7,13 +7,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use libp2p::core::transport::ListenerId;
 use libp2p::{StreamProtocol, swarm};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::behaviour::{NodeSwarm, dht_protocol};
-use crate::config::{EVENTS_HELD_MAX, STOP_TIMEOUT};
+use crate::config::{EVENTS_HELD_MAX, LISTEN_PATIENCE, STOP_TIMEOUT};
 use crate::dht::Searches;
 use crate::discovery::Discovery;
 use crate::handle::Request;
@@ -74,15 +74,31 @@ impl Task {
         }
     }
 
-    /// Runs until it is told to stop, or nobody is left to command it or to listen to it.
-    pub(crate) async fn run(mut self) {
+    /// Runs until it is told to stop, or nobody is left to command it or to listen to it. So many `listeners` have been
+    /// started.
+    pub(crate) async fn run(mut self, listeners: usize) {
         self.on_moved();
+        // Without a network there may be nothing to listen at, and nobody to dial either.
+        let _ = tokio::time::timeout(LISTEN_PATIENCE, self.listen(listeners)).await;
         let asker = self.work().await;
         self.stop().await;
         self.keep_last_records().await;
         if let Some(asker) = asker {
             // Whoever asked may have gone.
             let _ = asker.send(());
+        }
+    }
+
+    /// Waits for the addresses of all listeners. A dial before goes out from a port of its own, and then nobody learns what
+    /// a router makes of the port at which we listen.
+    async fn listen(&mut self, listeners: usize) {
+        while self.listeners.len() < listeners {
+            let event = self.swarm.select_next_some().await;
+            self.on_swarm_event(event);
+        }
+        // A listener on all interfaces tells them one after the other.
+        while let Some(event) = self.swarm.select_next_some().now_or_never() {
+            self.on_swarm_event(event);
         }
     }
 

@@ -74,6 +74,32 @@ async fn each_way_to_fail_has_its_error() {
     assert!(matches!(error, DialError::Myself(_)), "{error:?}");
 }
 
+/// As in the start of a node: it knows whom to dial before the system has told where it listens.
+#[tokio::test]
+async fn the_first_dial_already_goes_out_from_the_port_at_which_the_node_listens() {
+    let port = |address: &Multiaddr| address.iter().nth(1).map(|port| port.to_string());
+    for [here, everywhere] in [[TCP, "/ip4/0.0.0.0/tcp/0"], [QUIC, "/ip4/0.0.0.0/udp/0/quic-v1"]] {
+        let mut dialled = Peer::start(config(here)).await;
+        let (net, mut events, _task) = spawn(config(everywhere)).unwrap();
+        let dial = Command::Dial {
+            request: 1,
+            peer: None,
+            addresses: vec![dialled.address.clone()],
+        };
+        net.send(dial).await.unwrap();
+
+        let connected = |event: &Event| match event {
+            Event::Connected { address, .. } => Some(address.clone()),
+            _ => None,
+        };
+        let from = dialled.wait("the dialer", connected).await;
+        let Some(Event::Listening { address }) = events.recv().await else {
+            panic!("it listens before all else")
+        };
+        assert_eq!(port(&from), port(&address));
+    }
+}
+
 #[tokio::test]
 async fn a_taken_port_is_an_error_at_the_start() {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
