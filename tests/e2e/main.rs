@@ -17,6 +17,7 @@ mod invitations;
 mod lifecycle;
 mod load;
 mod metrics;
+mod nat;
 mod networks;
 mod peers;
 mod ping;

@@ -233,8 +233,9 @@ impl Daemon {
 
     async fn spawn(&mut self) -> Result<()> {
         let log = File::options().create(true).append(true).open(&self.log)?;
-        let mut command = Command::new(programs::rustled()?);
-        command.args(self.setup.arguments(&self.data_dir));
+        let (program, words) = self.setup.program(programs::rustled()?);
+        let mut command = Command::new(program);
+        command.args(words).args(self.setup.arguments(&self.data_dir));
         if self.setup.has_many_files() {
             command = programs::unbounded(&command);
         }

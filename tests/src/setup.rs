@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustle_types::Multiaddr;
+
+use crate::lab::Host;
 
 /// Flags of a node. By default it listens on a free TCP port of the loopback interface, in a network of tests, and leaves
 /// the local network and its router alone.
@@ -17,6 +19,8 @@ pub struct Setup {
     mdns: bool,
     further: Vec<OsString>,
     many_files: bool,
+    /// What comes before the program.
+    launcher: Vec<OsString>,
 }
 
 // === impl Setup ===
@@ -31,6 +35,7 @@ impl Default for Setup {
             mdns: false,
             further: Vec::new(),
             many_files: false,
+            launcher: Vec::new(),
         }
     }
 }
@@ -47,6 +52,13 @@ impl Setup {
     #[must_use]
     pub fn listen(mut self, address: &str) -> Self {
         self.listen = vec![address.to_owned()];
+        self
+    }
+
+    /// Running on a machine of a lab.
+    #[must_use]
+    pub fn inside(mut self, host: &Host) -> Self {
+        self.launcher = host.launcher();
         self
     }
 
@@ -107,6 +119,13 @@ impl Setup {
     pub fn flag(mut self, flag: impl Into<OsString>) -> Self {
         self.further.push(flag.into());
         self
+    }
+
+    /// The program to start, and what comes before its arguments.
+    pub(crate) fn program(&self, rustled: PathBuf) -> (OsString, Vec<OsString>) {
+        let mut words = self.launcher.clone();
+        words.push(rustled.into());
+        (words.remove(0), words)
     }
 
     /// The command line of `rustled` for this data directory.

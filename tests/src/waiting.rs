@@ -10,8 +10,10 @@ use rustle_admin::Client;
 use rustle_admin::views::{
     BlockKind, BlockView, ChainDigest, ChainRef, FollowFrom, LogQuery, NewEntry, Order, PeerView,
 };
-use rustle_types::BlockId;
+use rustle_types::{BlockId, Multiaddr};
 use tokio::time::Instant;
+
+use crate::Daemon;
 
 /// How often we ask for what the interface has no event for.
 const ASK_INTERVAL: Duration = Duration::from_millis(20);
@@ -130,4 +132,39 @@ pub async fn peers_are(
         }
         tokio::time::sleep(ASK_INTERVAL).await;
     }
+}
+
+/// Waits until `pick` makes something of the addresses of a node. The interface has no event for this either.
+pub async fn addresses_are<T>(
+    client: &Client,
+    what: &str,
+    limit: Duration,
+    pick: impl Fn(&[Multiaddr]) -> Option<T>,
+) -> Result<T> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let addresses = client.id().await?.addresses;
+        if let Some(picked) = pick(&addresses) {
+            return Ok(picked);
+        }
+        if deadline < Instant::now() {
+            bail!("waited {limit:?} in vain for {what}; the addresses are {addresses:?}");
+        }
+        tokio::time::sleep(ASK_INTERVAL).await;
+    }
+}
+
+/// Waits until a node has written something to its log.
+pub async fn log_says(daemon: &Daemon, what: &str, limit: Duration) -> Result<()> {
+    let deadline = Instant::now() + limit;
+    while !daemon.log().contains(what) {
+        if deadline < Instant::now() {
+            bail!(
+                "waited {limit:?} in vain for `{what}` in the log of {}",
+                daemon.name()
+            );
+        }
+        tokio::time::sleep(ASK_INTERVAL).await;
+    }
+    Ok(())
 }
