@@ -235,6 +235,12 @@ impl Connection {
         matches!(self.direction, Direction::Outbound)
     }
 
+    /// Whether this manager wanted it: it fills a place that peers that dial in never take. Whatever another part of the
+    /// node dials (the DHT, a rendezvous point) was told of by strangers, and has the standing of one that dialled in.
+    pub(crate) const fn is_chosen(&self) -> bool {
+        self.why.is_chosen()
+    }
+
     pub(crate) fn is_relayed(&self) -> bool {
         rustle_types::address::is_relayed(&self.address)
     }

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rustle_types::{ConnectionId, Direction, Group, Reach, Uptime};
+use rustle_types::{ConnectionId, Group, Reach, Uptime};
 use sha2::{Digest, Sha256};
 
 /// Groups of which one peer each stays; which groups these are depends on a secret.
@@ -26,7 +26,8 @@ pub(crate) struct Candidate {
     pub(crate) connection: ConnectionId,
     pub(crate) group: Group,
     pub(crate) reach: Reach,
-    pub(crate) direction: Direction,
+    /// Whether this node wanted the connection; all others count as dialled in.
+    pub(crate) is_chosen: bool,
     pub(crate) since: Uptime,
     /// The shortest measured.
     pub(crate) round_trip: Option<Duration>,
@@ -37,11 +38,11 @@ pub(crate) struct Candidate {
     pub(crate) is_protected: bool,
 }
 
-/// Of those that dialled in, the one to drop.
+/// Of those that dialled in, and those that another part of this node dialled, the one to drop.
 pub(crate) fn choose_inbound(candidates: &[Candidate], secret: u64) -> Option<ConnectionId> {
     let inbound = candidates
         .iter()
-        .filter(|one| one.direction == Direction::Inbound && !one.is_protected);
+        .filter(|one| !one.is_chosen && !one.is_protected);
     let mut left: Vec<&Candidate> = inbound.collect();
     protect_groups(&mut left, secret);
     // Without a measurement there is nothing to protect.
@@ -67,18 +68,13 @@ pub(crate) fn choose_inbound(candidates: &[Candidate], secret: u64) -> Option<Co
     youngest_of_largest_group(&left)
 }
 
-/// Of those that this node dialled, the one to drop: useless longest, and of those the youngest. Whoever calls sees to it
+/// Of those that this node chose, the one to drop: useless longest, and of those the youngest. Whoever calls sees to it
 /// that enough of them stay.
 pub(crate) fn choose_outbound(candidates: &[Candidate]) -> Option<ConnectionId> {
-    let outbound = candidates
-        .iter()
-        .filter(|one| one.direction == Direction::Outbound && !one.is_protected);
+    let outbound = candidates.iter().filter(|one| one.is_chosen && !one.is_protected);
     // The last of a network that is reached through nobody else stays.
     let mut classes: BTreeMap<Reach, usize> = BTreeMap::new();
-    for one in candidates
-        .iter()
-        .filter(|one| one.direction == Direction::Outbound)
-    {
+    for one in candidates.iter().filter(|one| one.is_chosen) {
         *classes.entry(one.reach).or_default() += 1;
     }
     outbound
@@ -173,7 +169,7 @@ mod tests {
             connection: ConnectionId(number),
             group,
             reach: Reach::Clear,
-            direction: Direction::Inbound,
+            is_chosen: false,
             since: Uptime::from_secs(number),
             round_trip: None,
             content: None,
@@ -231,7 +227,7 @@ mod tests {
     #[test]
     fn an_outbound_connection_that_was_of_use_stays() {
         let mut all: Vec<Candidate> = (1..4).map(|number| candidate(number, group(9, 1))).collect();
-        all.iter_mut().for_each(|one| one.direction = Direction::Outbound);
+        all.iter_mut().for_each(|one| one.is_chosen = true);
         all[2].content = Some(Uptime::from_secs(50));
         assert_eq!(
             choose_outbound(&all),
@@ -261,13 +257,9 @@ mod tests {
             flags,
         )
             .prop_map(
-                |(place, reach, since, round_trip, content, gossip, (is_inbound, is_protected))| Candidate {
+                |(place, reach, since, round_trip, content, gossip, (is_chosen, is_protected))| Candidate {
                     reach,
-                    direction: if is_inbound {
-                        Direction::Inbound
-                    } else {
-                        Direction::Outbound
-                    },
+                    is_chosen,
                     since: Uptime::from_secs(since),
                     round_trip: round_trip.map(Duration::from_millis),
                     content,
@@ -287,10 +279,10 @@ mod tests {
                 one.connection = ConnectionId(number);
             }
             let (inbound, outbound) = (choose_inbound(&all, secret), choose_outbound(&all));
-            for (victim, direction) in [(inbound, Direction::Inbound), (outbound, Direction::Outbound)] {
+            for (victim, is_chosen) in [(inbound, false), (outbound, true)] {
                 if let Some(victim) = victim {
                     let one = all.iter().find(|one| one.connection == victim).unwrap();
-                    prop_assert!(!one.is_protected && one.direction == direction);
+                    prop_assert!(!one.is_protected && one.is_chosen == is_chosen);
                 }
             }
             let middle = turn.min(all.len());

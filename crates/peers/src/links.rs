@@ -16,7 +16,7 @@ pub(crate) struct Links {
     counts: Counts,
     /// Those that dialled us and have not said Hello, the oldest first.
     greeting: BTreeSet<(Uptime, ConnectionId)>,
-    /// Outbound connections of each group on the public internet, handshaken or on the way there.
+    /// Connections that we chose in each group on the public internet, handshaken or on the way there.
     groups: BTreeMap<Group, usize>,
     group_set: BTreeSet<Group>,
 }
@@ -24,15 +24,16 @@ pub(crate) struct Links {
 /// How many peers of each kind are connected. A peer counts once, as the best of its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Handshaken peers that dialled us.
+    /// Handshaken peers that dialled us, or that another part of the node dialled.
     pub inbound: usize,
-    /// Handshaken peers that we dialled.
+    /// Handshaken peers that the manager dialled.
     pub outbound: usize,
     /// Peers that do not speak our protocol.
     pub foreign: usize,
     /// Peers that dialled us and are not greeted yet.
     pub greeting_inbound: usize,
-    /// Peers that we dialled and that are not greeted yet.
+    /// Peers that the manager dialled and that are not greeted yet. What other parts of the node dial is counted once it is
+    /// greeted.
     pub greeting_outbound: usize,
 }
 
@@ -151,15 +152,15 @@ impl Links {
         self.counts
     }
 
-    /// Groups of the public internet that outbound connections lead into.
+    /// Groups of the public internet that connections of our choice lead into.
     pub(crate) fn groups(&self) -> &BTreeSet<Group> {
         &self.group_set
     }
 
-    /// Whether an outbound connection of this class stands or is on its way.
+    /// Whether a connection of our choice through this network stands or is on its way.
     pub(crate) fn reaches(&self, reach: Reach) -> bool {
         self.iter().any(|(_, one)| {
-            one.direction == Direction::Outbound
+            one.is_chosen()
                 && !matches!(one.phase, Phase::Closing | Phase::Foreign)
                 && Reach::of(&one.address) == Some(reach)
         })
@@ -170,10 +171,11 @@ impl Links {
             .filter_map(
                 |(_, connection)| match (&connection.phase, connection.direction) {
                     (Phase::Closing, _) => None,
-                    (Phase::Ready(_), Direction::Outbound) => Some(Standing::Outbound),
-                    (Phase::Ready(_), Direction::Inbound) => Some(Standing::Inbound),
+                    (Phase::Ready(_), _) if connection.is_chosen() => Some(Standing::Outbound),
+                    (Phase::Ready(_), _) => Some(Standing::Inbound),
                     (Phase::Foreign, _) => Some(Standing::Foreign),
-                    (_, Direction::Outbound) => Some(Standing::GreetingOutbound),
+                    (_, Direction::Outbound) if connection.is_chosen() => Some(Standing::GreetingOutbound),
+                    (_, Direction::Outbound) => None,
                     (_, Direction::Inbound) => Some(Standing::GreetingInbound),
                 },
             )
@@ -195,8 +197,7 @@ impl Links {
     }
 
     fn count_group(&mut self, connection: &Connection, is_new: bool) {
-        let is_counted = connection.direction == Direction::Outbound
-            && Reach::of(&connection.address) == Some(Reach::Clear);
+        let is_counted = connection.is_chosen() && Reach::of(&connection.address) == Some(Reach::Clear);
         if !is_counted {
             return;
         }
@@ -219,6 +220,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Why;
 
     fn peer(number: u8) -> PeerId {
         PeerId::from_bytes(&[0x00, 0x01, number]).unwrap()
@@ -227,17 +229,21 @@ mod tests {
     proptest! {
         #[test]
         fn counts_are_those_of_a_recount(
-            steps in prop::collection::vec((0u64..8, 0u8..4, any::<bool>(), 0u8..4), 0..60)
+            steps in prop::collection::vec((0u64..8, 0u8..4, any::<bool>(), any::<bool>(), 0u8..4), 0..60)
         ) {
             let mut links = Links::default();
-            for (id, number, outbound, what) in steps {
+            for (id, number, outbound, ours, what) in steps {
                 let id = ConnectionId(id);
                 match what {
                     0 => {
                         let direction = if outbound { Direction::Outbound } else { Direction::Inbound };
                         let address = format!("/ip4/8.{number}.0.1/tcp/1").parse().unwrap();
                         if links.get(id).is_none() {
-                            links.insert(id, Connection::new(Uptime::ZERO, peer(number), direction, address));
+                            let mut fresh = Connection::new(Uptime::ZERO, peer(number), direction, address);
+                            if outbound && ours {
+                                fresh.why = Why::Known;
+                            }
+                            links.insert(id, fresh);
                         }
                     }
                     1 => links.set_phase(id, Phase::Foreign),
@@ -254,8 +260,8 @@ mod tests {
                 }
                 links.all = std::mem::take(&mut fresh.all);
                 prop_assert_eq!(links.counts, fresh.counts);
-                let outbound = links.iter().filter(|(_, one)| one.direction == Direction::Outbound).count();
-                prop_assert_eq!(links.groups.values().sum::<usize>(), outbound);
+                let chosen = links.iter().filter(|(_, one)| one.is_chosen()).count();
+                prop_assert_eq!(links.groups.values().sum::<usize>(), chosen);
             }
         }
     }

@@ -211,6 +211,15 @@ impl Manager {
                         .on_wrong_peer(now, &expected, &connection.address, &mut self.rng);
                 }
             }
+            // A way around a relay, or a second way: wanted as much as the first.
+            None if connection.is_outbound() => {
+                let first = self
+                    .links
+                    .of(&peer)
+                    .map(|(_, one)| one.why)
+                    .find(|why| why.is_chosen());
+                connection.why = first.unwrap_or(Why::Other);
+            }
             None => {}
         }
         // The gate looks at rules, too, but hears of a new one a moment later.
@@ -510,3 +519,7 @@ mod tests;
 #[cfg(test)]
 #[path = "boot_tests.rs"]
 mod boot_tests;
+
+#[cfg(test)]
+#[path = "chosen_tests.rs"]
+mod chosen_tests;

@@ -34,11 +34,11 @@ pub(super) fn address(port: u16) -> Multiaddr {
     format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()
 }
 
-fn drain(manager: &mut Manager) -> Vec<Output> {
+pub(super) fn drain(manager: &mut Manager) -> Vec<Output> {
     std::iter::from_fn(|| manager.poll_output()).collect()
 }
 
-fn connected(number: u64, peer: &str, direction: Direction, request: Option<u64>) -> Input {
+pub(super) fn connected(number: u64, peer: &str, direction: Direction, request: Option<u64>) -> Input {
     let connection = ConnectionId(number);
     Input::Connected {
         connection,
@@ -50,7 +50,7 @@ fn connected(number: u64, peer: &str, direction: Direction, request: Option<u64>
     }
 }
 
-fn hello_of(manager: &Manager) -> Hello {
+pub(super) fn hello_of(manager: &Manager) -> Hello {
     manager.hello(at(0), &address(1))
 }
 
@@ -101,7 +101,7 @@ fn sent(outputs: &[Output]) -> Vec<&Control> {
     messages.collect()
 }
 
-fn closed(outputs: &[Output]) -> Option<Option<DisconnectReason>> {
+pub(super) fn closed(outputs: &[Output]) -> Option<Option<DisconnectReason>> {
     outputs.iter().find_map(|output| match output {
         Output::Close { goodbye, .. } => Some(goodbye.as_ref().map(|goodbye| goodbye.reason)),
         _ => None,
@@ -648,7 +648,7 @@ fn a_peer_without_our_protocol_is_foreign() {
 }
 
 /// One of many peers.
-fn stranger(number: u64) -> PeerId {
+pub(super) fn stranger(number: u64) -> PeerId {
     let [.., a, b] = number.to_be_bytes();
     PeerId::from_bytes(&[0, 2, a, b]).unwrap()
 }

@@ -39,7 +39,7 @@ pub enum Why {
     Known,
     /// To find out whether an address that was only heard of is good.
     Feeler,
-    /// Another part of the node dialled.
+    /// Another part of the node dialled. It counts as one that dialled us.
     Other,
 }
 
@@ -166,6 +166,11 @@ impl Class {
 // === impl Why ===
 
 impl Why {
+    /// Whether the peer manager wanted the connection, or only puts up with it.
+    pub const fn is_chosen(self) -> bool {
+        !matches!(self, Self::Inbound | Self::Other)
+    }
+
     /// The word for lists and metrics.
     pub const fn name(self) -> &'static str {
         match self {

@@ -51,6 +51,16 @@ impl Book {
     /// Notes that a dial led to a handshake. The peer is added where it was not known, and moves to the tried table; where
     /// its place there is taken, the holder is tested first.
     pub fn on_reached(&mut self, now: Now, peer: &PeerId, address: &Multiaddr) {
+        self.note_answer(now, peer, address, true);
+    }
+
+    /// Notes that a dial that nobody here has chosen led to a handshake: the address is good, and the peer becomes no
+    /// anchor.
+    pub fn on_met(&mut self, now: Now, peer: &PeerId, address: &Multiaddr) {
+        self.note_answer(now, peer, address, false);
+    }
+
+    fn note_answer(&mut self, now: Now, peer: &PeerId, address: &Multiaddr, is_chosen: bool) {
         let Some(address) = dialable(peer, address.clone()).filter(|_| *peer != self.local) else {
             return;
         };
@@ -67,6 +77,9 @@ impl Book {
             entry.addresses.verify(address.clone(), now.wall);
             note_reached(entry, now);
             entry.connected = true;
+            if is_chosen {
+                entry.outbound = entry.outbound.or(Some(now.uptime));
+            }
         });
         self.touch(peer);
         match self.entries.get(peer).map(|entry| entry.seat) {
@@ -224,7 +237,6 @@ fn note_reached(entry: &mut Entry, now: Now) {
     entry.counted = None;
     entry.dialling = false;
     entry.contact = Contact::Greeted;
-    entry.outbound = entry.outbound.or(Some(now.uptime));
 }
 
 /// Puts the next dial off.

@@ -177,18 +177,21 @@ impl Manager {
             return;
         };
         let (peer, address) = (connection.peer, connection.address.clone());
-        let (is_outbound, is_relayed) = (connection.is_outbound(), connection.is_relayed());
+        let (is_chosen, is_relayed) = (connection.is_chosen(), connection.is_relayed());
+        let is_outbound = connection.is_outbound();
         let first = !self.is_up(&peer);
         self.learn(now, peer, &hello.listen_addresses, SourceKind::Hello, &address);
-        if is_outbound && !is_relayed {
+        if is_chosen && !is_relayed {
             self.book.on_reached(now, &peer, &address);
+        } else if is_outbound && !is_relayed {
+            self.book.on_met(now, &peer, &address);
         } else {
             self.book.on_seen(now, &peer);
         }
         self.book
             .set_accepts_inbound(&peer, hello.services.contains(Services::INBOUND));
         // Lists are believed more readily of peers that we chose ourselves; whoever has none of these asks all.
-        let is_teller = is_outbound || self.links.counts().outbound < self.config.targets.outbound;
+        let is_teller = is_chosen || self.links.counts().outbound < self.config.targets.outbound;
         let may_share = is_teller && !hello.services.contains(Services::LIGHT);
         self.links.set_phase(id, Phase::Ready(Box::new(hello.clone())));
         self.arm(id);

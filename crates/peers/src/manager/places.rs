@@ -55,12 +55,12 @@ impl Manager {
             return Ok(());
         }
         let (counts, targets) = (self.links.counts(), self.config.targets);
-        if connection.is_outbound() {
+        if connection.is_chosen() {
             // We wanted it when we dialled; only a crowd that came meanwhile sends it away again.
             let is_room = counts.up() < targets.upper || counts.outbound < targets.outbound;
             return if is_room { Ok(()) } else { Err(NoPlace::Full) };
         }
-        if self.config.light {
+        if self.config.light && !connection.is_outbound() {
             return Err(NoPlace::Light);
         }
         let is_room = counts.up() < targets.upper && counts.inbound < targets.inbound();
@@ -70,9 +70,9 @@ impl Manager {
     /// Peers that are never dropped for others.
     pub(super) fn is_protected(&self, now: Now, peer: &PeerId, why: Why) -> bool {
         // Whoever hears a topic of ours counts as needed, which is nothing that an attacker could not do; so of these only
-        // peers that we dialled are kept.
+        // peers that we chose to dial are kept.
         matches!(why, Why::Static | Why::Asked)
-            || (why != Why::Inbound && self.book.is_needed(peer))
+            || (why.is_chosen() && self.book.is_needed(peer))
             || self.rules.is_peer_allowed(now.wall, peer, None)
     }
 
@@ -114,7 +114,7 @@ impl Manager {
                 connection: id,
                 group: Group::of(&one.address),
                 reach: Reach::of(&one.address).unwrap_or(Reach::Clear),
-                direction: one.direction,
+                is_chosen: one.is_chosen(),
                 since: one.since,
                 round_trip: one.round_trip_min,
                 content: one.useful.content,
