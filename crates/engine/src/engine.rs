@@ -222,6 +222,7 @@ impl Engine {
                 | Out::Admit { .. }
                 | Out::AskPeers { .. }
                 | Out::AnswerPeers { .. }
+                | Out::Seek
                 | Out::Rules(_)
                 | Out::Reserve { .. }
                 | Out::Unreserve { .. } => {

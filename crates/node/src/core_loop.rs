@@ -345,6 +345,10 @@ impl Core {
                     let _ = asker.send(list);
                 }
             }
+            Out::Seek => {
+                tracing::debug!("too few peers; the DHT and the rendezvous points are asked for more");
+                out.commands.extend(words::search());
+            }
             other => {
                 // Nothing is asked of a peer before it is known what it is.
                 if let Out::Admit { connection, class } = &other

@@ -12,8 +12,8 @@
 //! * A peer that was reached takes a taken place in *tried* only after its holder was dialled and did not answer.
 //! * *Needed* peers (members of our chains, boot and static nodes) are kept apart; no hearsay pushes them out.
 //!
-//! Forgotten is: a terrible entry ([`HORIZON`], [`NEVER_REACHED_FAILURES_MAX`], [`FAILURES_MAX`]) when another wants its
-//! place in *new*; the loser of a test, if its place in *new* is held by a peer that was reached too; an address at which
+//! Forgotten is: a terrible entry ([`HORIZON`], [`NEVER_REACHED_FAILURES_MAX`], [`FAILURES_MAX`], or a peer that does not
+//! speak our protocol) when another wants its place in *new*; the loser of a test, if its place in *new* is held by a peer that was reached too; an address at which
 //! somebody else answered, and a peer without addresses with it. A failed dial counts only while that network is seen to
 //! work, so that a node without a network forgets nobody. Nothing else is forgotten.
 

@@ -47,7 +47,7 @@ pub struct Config {
 /// How many handshaken peers to have: `lower <= target <= upper`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Targets {
-    /// Below, known peers are dialled at once.
+    /// Below, known peers are dialled at once, and more are looked for.
     pub lower: usize,
     /// Up to here peers are looked for, at leisure; above, the least useful ones go.
     pub target: usize,

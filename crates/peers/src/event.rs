@@ -268,6 +268,9 @@ pub enum Output {
         /// What to send; with none, the stream is to be reset.
         list: Option<PeersList>,
     },
+    /// There are fewer peers than the lower bound: look around for more, in the DHT and at rendezvous points. What comes of
+    /// it is told by `Input::Learned`.
+    Seek,
     /// Whom to let in has changed.
     Rules(Rules),
     /// Ask a relay for a place; answer with `Input::Reserved` or `Input::ReservationLost`.

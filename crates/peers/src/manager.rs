@@ -7,6 +7,7 @@ mod greeting;
 mod people;
 mod places;
 mod relays;
+mod seek;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::links::Links;
 use crate::{Config, ConnectError, Fault, Input, Output, Rule, Rules, Scores, Use, Why};
 use dialling::{Boot, Dial, Wanted};
 use relays::Relays;
+use seek::Search;
 
 pub use dialling::CONNECTS_MAX;
 pub use places::GREETING_INBOUND_MAX;
@@ -53,6 +55,7 @@ pub struct Manager {
     answers: Answers,
     hearings: Hearings,
     relays: Relays,
+    search: Search,
     counters: Counters,
     listening: Vec<Multiaddr>,
     /// When the next peer or boot address may be dialled again.
@@ -104,6 +107,7 @@ impl Manager {
             hearings: Hearings::default(),
             rules: Rules::default(),
             relays: Relays::default(),
+            search: Search::default(),
             counters: Counters::default(),
             rng,
             config,
@@ -469,6 +473,7 @@ impl Machine for Manager {
         }
         if !is_routine {
             self.fill(now);
+            self.seek(now);
         }
     }
 
@@ -490,6 +495,7 @@ impl Machine for Manager {
         }
         self.on_chores(now);
         self.fill(now);
+        self.seek(now);
     }
 
     fn poll_output(&mut self) -> Option<Output> {
@@ -502,6 +508,7 @@ impl Machine for Manager {
         let others = [
             self.hearings.next_ask(),
             self.relays.next_try(),
+            self.next_search(),
             Some(self.chores.next()),
         ];
         [timer, connect, self.wake]
@@ -523,3 +530,7 @@ mod boot_tests;
 #[cfg(test)]
 #[path = "chosen_tests.rs"]
 mod chosen_tests;
+
+#[cfg(test)]
+#[path = "seek_tests.rs"]
+mod seek_tests;

@@ -34,8 +34,10 @@ pub(super) fn address(port: u16) -> Multiaddr {
     format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()
 }
 
+/// All that was decided but the search for more peers, which goes on in all of these scenarios.
 pub(super) fn drain(manager: &mut Manager) -> Vec<Output> {
-    std::iter::from_fn(|| manager.poll_output()).collect()
+    let decided = std::iter::from_fn(|| manager.poll_output());
+    decided.filter(|output| !matches!(output, Output::Seek)).collect()
 }
 
 pub(super) fn connected(number: u64, peer: &str, direction: Direction, request: Option<u64>) -> Input {

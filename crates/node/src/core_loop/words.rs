@@ -197,8 +197,15 @@ pub(super) fn peer_command(output: rustle_peers::Output, foreign: ForeignAccess)
         | Out::Persist(_)
         | Out::Fault { .. }
         | Out::AskPeers { .. }
-        | Out::AnswerPeers { .. } => None,
+        | Out::AnswerPeers { .. }
+        | Out::Seek => None,
     }
+}
+
+/// Looks for more peers: in the DHT, and at rendezvous points for whoever is new in the network.
+pub(super) fn search() -> [Command; 2] {
+    let name = String::new();
+    [Command::Crawl, Command::Discover { name }]
 }
 
 /// What kind of failure ended a dial, as far as the address book cares.

@@ -93,6 +93,8 @@ pub(super) struct Entry {
     /// When a failure was counted last.
     pub(super) counted: Option<Uptime>,
     pub(super) accepts_inbound: bool,
+    /// It was met last as a peer that does not speak our protocol.
+    pub(super) is_foreign: bool,
     /// One of the outbound connections that are made first after a restart.
     pub(super) anchor: bool,
 }
@@ -141,6 +143,7 @@ impl Entry {
             contact: Contact::Received,
             counted: None,
             accepts_inbound: true,
+            is_foreign: false,
             anchor: false,
         }
     }
@@ -176,6 +179,10 @@ impl Entry {
     pub(super) fn is_terrible(&self, now: Timestamp) -> bool {
         if !self.is_idle() || elapsed(self.tried, now) < JUST_DIALLED {
             return false;
+        }
+        // It fills no place that the book is for.
+        if self.is_foreign {
+            return true;
         }
         let is_old = HORIZON < elapsed(self.heard.max(self.seen), now);
         let never = !self.was_reached() && NEVER_REACHED_FAILURES_MAX <= self.failures;

@@ -22,7 +22,7 @@ pub const BACK_OFF_MAX: Duration = Duration::from_secs(3600);
 pub const BACK_OFF_NEEDED_FIRST: Duration = Duration::from_secs(1);
 /// Longest wait after a failed dial to a peer that the node needs.
 pub const BACK_OFF_NEEDED_MAX: Duration = Duration::from_secs(60);
-/// Wait after meeting a peer of another network or version.
+/// Wait after meeting a peer of another network or version, or one that does not speak our protocol.
 pub const BACK_OFF_INCOMPATIBLE: Duration = Duration::from_secs(600);
 /// A connection that lasted so long ends the growth of the waits. Longer than a handshake may take.
 pub const STEADY: Duration = Duration::from_secs(10);
@@ -114,10 +114,11 @@ impl Book {
         }
     }
 
-    /// Notes that a peer that dialled us, or does not speak our protocol, is connected in good order.
+    /// Notes that a peer that dialled us is connected in good order.
     pub fn on_seen(&mut self, now: Now, peer: &PeerId) {
         self.update(peer, |entry| {
             entry.seen = now.wall;
+            entry.is_foreign = false;
             entry.contact = Contact::Greeted;
         });
         self.touch(peer);
@@ -167,6 +168,9 @@ impl Book {
             let contact = std::mem::replace(&mut entry.contact, Contact::Received);
             entry.connected = false;
             entry.outbound = None;
+            if entry.is_foreign {
+                entry.ready = entry.ready.max(now.uptime + BACK_OFF_INCOMPATIBLE);
+            }
             match contact {
                 Contact::Greeted if STEADY <= lasted => {
                     (entry.misses, entry.drops) = (0, 0);
@@ -208,6 +212,22 @@ impl Book {
         });
     }
 
+    /// Notes that a peer does not speak our protocol, whether or not there is a place for it: it fills none of those that
+    /// the book is for, so it is left alone until a while after the end of its connection.
+    pub fn on_foreign(&mut self, now: Now, peer: &PeerId) {
+        if self.anchors.contains(peer) {
+            self.mark(*peer, false);
+        }
+        self.update(peer, |entry| {
+            entry.seen = now.wall;
+            entry.is_foreign = true;
+            entry.dialling = false;
+            entry.contact = Contact::Excused;
+            entry.ready = entry.ready.max(now.uptime + BACK_OFF_INCOMPATIBLE);
+        });
+        self.touch(peer);
+    }
+
     /// Notes that somebody else answered at an address of a peer: the address is forgotten.
     pub fn on_wrong_peer(&mut self, now: Now, peer: &PeerId, address: &Multiaddr, rng: &mut StdRng) {
         self.update(peer, |entry| {
@@ -237,6 +257,7 @@ fn note_reached(entry: &mut Entry, now: Now) {
     entry.counted = None;
     entry.dialling = false;
     entry.contact = Contact::Greeted;
+    entry.is_foreign = false;
 }
 
 /// Puts the next dial off.

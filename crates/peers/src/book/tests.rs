@@ -352,6 +352,40 @@ fn incompatible_and_full_peers_are_left_alone_and_not_forgotten() {
 }
 
 #[test]
+fn foreign_peers_are_left_alone_after_their_connection_and_give_way() {
+    let (mut book, mut rng) = book();
+    let meet = |book: &mut Book, millis| {
+        book.start_dial(at(millis), &peer(1));
+        book.on_connected(&peer(1), Direction::Outbound);
+        book.on_foreign(at(millis), &peer(1));
+        check(book, at(millis));
+    };
+    book.learn(at(0), peer(1), [in_group(1, 1)], exchange(1));
+    meet(&mut book, 1);
+    let hour = Duration::from_secs(3600);
+    book.on_lost(at(3_600_001), &peer(1), hour, &mut rng);
+    let view = book.view(&peer(1)).unwrap();
+    assert_eq!((view.failures, book.contains(&peer(1))), (0, true));
+    assert_eq!(
+        view.next_dial,
+        Some(at(3_600_001).uptime + BACK_OFF_INCOMPATIBLE),
+        "it counts from the end of the connection"
+    );
+    let later = at(3_700_000);
+    assert!(
+        book.entries[&peer(1)].is_terrible(later.wall),
+        "any other is of more use"
+    );
+    // Somebody has put a node of ours there.
+    book.start_dial(later, &peer(1));
+    book.on_connected(&peer(1), Direction::Outbound);
+    book.on_reached(later, &peer(1), &in_group(1, 1));
+    book.on_lost(at(3_720_000), &peer(1), STEADY, &mut rng);
+    assert!(!book.entries[&peer(1)].is_terrible(at(3_800_000).wall));
+    check(&book, later);
+}
+
+#[test]
 fn wrong_places_and_our_own_are_forgotten() {
     let (mut book, mut rng) = book();
     let (right, wrong) = (in_group(1, 1), in_group(2, 2));

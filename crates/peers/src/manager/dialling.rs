@@ -203,7 +203,7 @@ impl Manager {
 
     /// Gives when the next of them may be dialled.
     fn fill_boot(&mut self, now: Now) -> Option<Uptime> {
-        let is_short = self.links.counts().up() < self.config.targets.lower;
+        let is_short = self.is_short();
         let mut wake = None;
         for index in 0..self.boot.len() {
             let boot = &self.boot[index];

@@ -33,6 +33,7 @@ impl Manager {
             return;
         }
         let (peer, why) = (connection.peer, connection.why);
+        self.book.on_foreign(now, &peer);
         if !self.place_for_foreign(id) {
             self.counters.on_refused("foreign");
             self.answer_for(id, |_| Err(ConnectError::Foreign));
@@ -41,7 +42,6 @@ impl Manager {
         }
         self.counters.on_handshake("foreign");
         self.links.set_phase(id, Phase::Foreign);
-        self.book.on_seen(now, &peer);
         self.outbox.push(Output::Admit {
             connection: id,
             class: Class::Foreign,

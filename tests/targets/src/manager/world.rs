@@ -382,6 +382,7 @@ impl World {
             Output::Foreign { .. }
             | Output::Persist(_)
             | Output::Fault { .. }
+            | Output::Seek
             | Output::Rules(_)
             | Output::Reserve { .. }
             | Output::Unreserve { .. } => {}

@@ -118,7 +118,7 @@ impl World {
                 let answered = LinkEvent::PeersAnswered { node, request, list };
                 self.later(self.weather.latency, Event::Link(answered));
             }
-            Decision::Rules(_) => {}
+            Decision::Rules(_) | Decision::Seek => {}
             other => panic!("not for the network: {other:?}"),
         }
     }
