@@ -66,6 +66,8 @@ pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) const GOSSIP_OVERHEAD_BYTES: usize = 64 * 1024;
 /// Gossip: subscriptions and control messages in one transmission (go-libp2p sends IHAVEs of 5000 ids).
 pub(crate) const GOSSIP_CONTROL_BYTES_MAX: usize = 512 * 1024;
+/// Gossip: messages to one peer that wait to be written. Further ones are lost to it, which `Event::Slow` tells.
+pub const GOSSIP_MESSAGES_QUEUED_MAX: usize = 512;
 /// Gossip: topics that one peer may be subscribed to. A node may have so many chains.
 pub(crate) const GOSSIP_TOPICS_PER_PEER_MAX: usize = CHAINS_MAX;
 /// Gossip: what a subscription takes beside the name of its topic: two tags, two lengths, tag and value of the switch,

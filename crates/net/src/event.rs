@@ -144,6 +144,11 @@ pub enum Event {
         /// Which.
         topic: TopicName,
     },
+    /// Messages of topics were lost to a peer within the last second, because it does not take them.
+    Slow {
+        /// Who.
+        peer: PeerId,
+    },
     /// A message came from a topic. It waits for a `Command::Report`.
     Message {
         /// Its name.

@@ -263,6 +263,7 @@ impl Task {
             }
             gossipsub::Event::SlowPeer { peer_id, .. } => {
                 tracing::debug!(peer = %peer_id, "a peer is too slow for gossip; messages to it were dropped");
+                self.outbox.push_back(Event::Slow { peer: peer_id });
             }
             gossipsub::Event::GossipsubNotSupported { .. } => {}
         }

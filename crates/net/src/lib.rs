@@ -71,7 +71,7 @@ pub use admission::{Admission, ForeignAccess, Scope};
 pub use command::{Command, MessageRef};
 pub use config::{
     ADVERTISED_NAMES_MAX, Acceptor, COMMANDS_QUEUED_MAX, CONTROL_PROTOCOL, Config, DISCOVERY_NAME_BYTES_MAX,
-    DhtMode, EVENTS_QUEUED_MAX, Inbound,
+    DhtMode, EVENTS_QUEUED_MAX, GOSSIP_MESSAGES_QUEUED_MAX, Inbound,
 };
 pub use dial_error::DialError;
 pub use event::{ControlError, Event, Source};

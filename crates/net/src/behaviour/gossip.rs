@@ -5,7 +5,9 @@ use rustle_types::PeerId;
 use rustle_types::limits::{GOSSIP_MESSAGE_BYTES_MAX, TOPIC_NAME_BYTES_MAX};
 
 use crate::Identity;
-use crate::config::{GOSSIP_CONTROL_BYTES_MAX, GOSSIP_OVERHEAD_BYTES, GOSSIP_TOPICS_PER_PEER_MAX};
+use crate::config::{
+    GOSSIP_CONTROL_BYTES_MAX, GOSSIP_MESSAGES_QUEUED_MAX, GOSSIP_OVERHEAD_BYTES, GOSSIP_TOPICS_PER_PEER_MAX,
+};
 
 pub(crate) type Gossipsub = gossipsub::Behaviour<gossipsub::IdentityTransform, KnownTopics>;
 
@@ -24,6 +26,7 @@ pub(super) fn behaviour(identity: &Identity) -> Result<Gossipsub, String> {
         .message_id_fn(message_id)
         .max_transmit_size(GOSSIP_MESSAGE_BYTES_MAX + GOSSIP_OVERHEAD_BYTES)
         .max_control_message_size(GOSSIP_CONTROL_BYTES_MAX)
+        .connection_handler_queue_len(GOSSIP_MESSAGES_QUEUED_MAX)
         .build()
         .map_err(|error| error.to_string())?;
     let filter = gossipsub::MaxCountSubscriptionFilter {

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use rustle_net::{Command, Event, MessageRef};
+use futures::StreamExt;
+use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity};
+use rustle_net::{Admission, Command, Event, ForeignAccess, GOSSIP_MESSAGES_QUEUED_MAX, MessageRef};
 use rustle_types::limits::{CHAINS_MAX, GOSSIP_MESSAGE_BYTES_MAX, NETWORK_NAME_BYTES_MAX};
 use rustle_types::{BlockId, ChainId, NetworkName, PeerId, TopicName, Verdict};
 
 use crate::peer::{Peer, TCP, config};
+use crate::rude::swarm;
 
 fn topic() -> TopicName {
     "/rustle/test/chain/1/some".parse().unwrap()
@@ -170,4 +173,65 @@ async fn leaving_a_topic_is_told() {
         _ => None,
     })
     .await;
+}
+
+/// Subscribes, and from then on takes nothing.
+async fn sleeper(dial: rustle_types::Multiaddr) -> tokio::task::JoinHandle<()> {
+    let mut swarm = swarm(|key| {
+        let authenticity = MessageAuthenticity::Signed(key.clone());
+        let mut gossip: gossipsub::Behaviour =
+            gossipsub::Behaviour::new(authenticity, gossipsub::Config::default()).unwrap();
+        gossip.subscribe(&IdentTopic::new(topic().as_str())).unwrap();
+        gossip
+    });
+    swarm.dial(dial).unwrap();
+    tokio::spawn(async move {
+        loop {
+            let event = swarm.select_next_some().await;
+            let is_subscribed = matches!(
+                event,
+                libp2p::swarm::SwarmEvent::Behaviour(gossipsub::Event::Subscribed { .. })
+            );
+            if is_subscribed {
+                return std::future::pending().await;
+            }
+        }
+    })
+}
+
+#[tokio::test]
+async fn so_many_messages_wait_for_a_peer_that_takes_none_and_it_is_told() {
+    let mut node = Peer::start(config(TCP)).await;
+    node.send(Command::Subscribe { topic: topic() }).await;
+    let sleeper = sleeper(node.address.clone()).await;
+    let (connection, peer) = node
+        .wait("connected", |event| match event {
+            Event::Connected { connection, peer, .. } => Some((*connection, *peer)),
+            _ => None,
+        })
+        .await;
+    let admission = Admission::Foreign(ForeignAccess {
+        content: true,
+        dht: true,
+        topics: true,
+    });
+    node.send(Command::Admit {
+        connection,
+        admission,
+    })
+    .await;
+    subscribed(&mut node, peer).await;
+
+    // A window's worth is on the way, and the queue is full.
+    let data = Bytes::from(vec![1; 8 * 1024]);
+    for _ in 0..GOSSIP_MESSAGES_QUEUED_MAX + 256 {
+        let data = data.clone();
+        node.send(Command::Publish { topic: topic(), data }).await;
+    }
+    node.wait("slow", |event| match event {
+        Event::Slow { peer: slow } if *slow == peer => Some(()),
+        _ => None,
+    })
+    .await;
+    sleeper.abort();
 }

@@ -57,6 +57,10 @@ pub(super) fn translate(event: Event) -> Option<Input> {
                 Source::Dht => SourceKind::Dht,
             },
         },
+        Event::Slow { peer } => In::Fault {
+            peer,
+            fault: Fault::SlowGossip,
+        },
         Event::Reachability { reachable } => In::Reachability { reachable },
         Event::Reserved { relay, .. } => In::Reserved { relay },
         Event::ReservationLost { relay } => In::ReservationLost { relay },
@@ -133,6 +137,7 @@ pub(super) fn peer_of(event: &Event) -> Option<PeerId> {
         | Event::Identified { peer, .. }
         | Event::Subscribed { peer, .. }
         | Event::Unsubscribed { peer, .. }
+        | Event::Slow { peer }
         | Event::Message { from: peer, .. }
         | Event::PeerFound { peer, .. }
         | Event::Discovered { peer, .. } => Some(*peer),
@@ -236,5 +241,29 @@ fn tell_judged(peer: &PeerId, fault: Fault, verdict: Verdict) {
         Verdict::Tolerate => tracing::debug!(%peer, fault, "a peer broke the rules"),
         Verdict::Disconnect => tracing::info!(%peer, fault, "a peer broke the rules too often; disconnected"),
         Verdict::Ban(time) => tracing::info!(%peer, fault, ?time, "a peer broke the rules too often; banned"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_goes_to_the_dht_and_to_rendezvous_points() {
+        let name = |command: &Command| matches!(command, Command::Discover { name } if name.is_empty());
+        let commands = search();
+        assert!(commands.iter().any(|command| matches!(command, Command::Crawl)));
+        assert!(commands.iter().any(name), "{commands:?}");
+    }
+
+    #[test]
+    fn a_peer_that_takes_no_gossip_has_a_fault() {
+        let peer = PeerId::random();
+        let Some(Input::Peers(rustle_peers::Input::Fault { peer: of, fault })) =
+            translate(Event::Slow { peer })
+        else {
+            panic!("no fault")
+        };
+        assert_eq!((of, fault), (peer, Fault::SlowGossip));
     }
 }

@@ -60,6 +60,8 @@ pub enum Fault {
     InvalidGossip,
     /// More messages than a topic allows.
     GossipFlood,
+    /// For a second it did not take the messages of its topics.
+    SlowGossip,
     /// Bytes that are not what their CID says.
     BadContent,
     /// A bitswap message that cannot be read.
@@ -110,7 +112,7 @@ impl fmt::Display for Subsystem {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Garbage,
         Self::EarlyMessage,
         Self::SecondHello,
@@ -130,6 +132,7 @@ impl Fault {
         Self::InvalidJoin,
         Self::InvalidGossip,
         Self::GossipFlood,
+        Self::SlowGossip,
         Self::BadContent,
         Self::GarbageContent,
         Self::ContentFlood,
@@ -164,6 +167,8 @@ impl Fault {
             Self::InvalidJoin => (Sync, 5.0, "invalid-join"),
             Self::InvalidGossip => (Gossip, 10.0, "invalid-gossip"),
             Self::GossipFlood => (Gossip, 5.0, "gossip-flood"),
+            // Told once a second: a hiccup costs next to nothing, and who takes nothing for most of a minute is parted with.
+            Self::SlowGossip => (Gossip, 0.5, "slow-gossip"),
             Self::BadContent => (Content, 20.0, "bad-content"),
             Self::GarbageContent => (Content, 20.0, "garbage-content"),
             Self::ContentFlood => (Content, 5.0, "content-flood"),
