@@ -175,6 +175,11 @@ impl Book {
         times.into_iter().flatten().min()
     }
 
+    /// Whether a peer that is not needed may be dialled now.
+    pub fn is_anybody_due(&self, now: Uptime) -> bool {
+        self.index.is_any_ready(now, None)
+    }
+
     /// When the next needed peer that waits may be dialled.
     pub fn next_needed_ready(&self, now: Uptime) -> Option<Uptime> {
         self.index.next_needed(now)

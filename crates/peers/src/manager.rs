@@ -60,6 +60,8 @@ pub struct Manager {
     listening: Vec<Multiaddr>,
     /// When the next peer or boot address may be dialled again.
     wake: Option<Uptime>,
+    /// Until then the book is not searched: it was in vain a moment ago.
+    barren: Option<Uptime>,
     chores: Chores,
     outbox: Outbox<Output>,
 }
@@ -118,6 +120,7 @@ impl Manager {
             connects: BTreeMap::new(),
             listening: Vec::new(),
             wake: Some(Uptime::ZERO),
+            barren: None,
             outbox: Outbox::default(),
         }
     }

@@ -2,7 +2,7 @@
 
 use rustle_types::Direction;
 
-use super::tests::{ALICE, BOB, address, at, config, drain, hello_of, id};
+use super::tests::{ALICE, BOB, address, at, config, drain, hello_of, id, stranger};
 use super::*;
 use crate::Targets;
 
@@ -165,4 +165,67 @@ fn a_foreign_peer_that_the_operator_wants_is_dialled_as_any_other() {
         alice.handle(now, Input::Disconnected { connection });
     }
     assert!(10 <= dials, "{dials} dials in ten minutes");
+}
+
+#[test]
+fn a_search_of_the_book_that_was_in_vain_is_not_made_again_at_each_event() {
+    let mut alice = eager();
+    alice.config.targets.outbound = 8;
+    // Nobody of these can be dialled from here.
+    alice.config.reaches.clear();
+    for number in 0..200 {
+        let addresses = vec![format!("/ip4/9.{number}.0.1/tcp/1").parse().unwrap()];
+        alice.book.learn(
+            at(0),
+            stranger(number),
+            addresses,
+            Source::at(
+                SourceKind::Exchange,
+                &format!("/ip4/7.{number}.0.1/tcp/1").parse().unwrap(),
+            ),
+        );
+    }
+    let looked_at = |alice: &Manager, now: u64| {
+        let later = |time: Uptime| at(now).uptime < time;
+        alice
+            .address_views(None, None)
+            .filter(|view| view.next_dial.is_some_and(later))
+            .count()
+    };
+    for event in 0..100 {
+        let listening = Input::Listening {
+            addresses: vec![address(event)],
+        };
+        alice.handle(at(1), listening);
+        assert_eq!(looked_at(&alice, 1), 32, "after event {event}");
+    }
+    assert!(alice.next_deadline() <= Some(Uptime::from_millis(1_001)));
+    alice.on_deadline(at(1_001));
+    assert_eq!(looked_at(&alice, 1_001), 64, "the next ones have their turn");
+}
+
+#[test]
+fn whoever_is_heard_of_or_due_is_dialled_at_once_after_a_search_in_vain() {
+    let mut alice = eager();
+    alice.on_deadline(at(0));
+    assert_eq!(dialled(&drain(&mut alice)), None);
+    let heard = |number: u64| Input::Learned {
+        peer: stranger(number),
+        addresses: vec![format!("/ip4/9.{number}.0.1/tcp/1").parse().unwrap()],
+        source: SourceKind::Exchange,
+    };
+    alice.handle(at(10), heard(1));
+    let request = dialled(&drain(&mut alice)).expect("somebody new");
+    let failed = Input::DialFailed {
+        request,
+        why: crate::DialFailure::Unreachable,
+        error: String::new(),
+    };
+    alice.handle(at(20), failed);
+    assert_eq!(dialled(&drain(&mut alice)), None, "not at once");
+    let due = alice.address_views(None, None).next().unwrap().next_dial.unwrap();
+    let millis = u64::try_from(due.since_start().as_millis()).unwrap() + 1;
+    assert!(alice.next_deadline() <= Some(due));
+    alice.on_deadline(at(millis));
+    assert!(dialled(&drain(&mut alice)).is_some(), "when it is due");
 }

@@ -3,7 +3,7 @@
 //! It is one machine in one thread, so it must never be what a busy node waits for. Here it has a thousand connections and
 //! a full book, and everything happens that happens to a node, only faster.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -58,6 +58,7 @@ struct World {
     rng: StdRng,
     since_start: Duration,
     peers: Vec<(PeerId, Multiaddr)>,
+    numbers: HashMap<PeerId, usize>,
     hello: Hello,
     connections: Vec<ConnectionId>,
     next_connection: u64,
@@ -80,10 +81,15 @@ impl World {
         };
         config.greeting_inbound = CONNECTIONS;
         let template = local.to_bytes();
-        let peers = (0..PEERS).map(|number| peer(&template, number)).collect();
+        let peers: Vec<_> = (0..PEERS).map(|number| peer(&template, number)).collect();
+        let numbers = peers
+            .iter()
+            .enumerate()
+            .map(|(number, (peer, _))| (*peer, number));
         Self {
             manager: Manager::new(config, rng.random()),
             rng,
+            numbers: numbers.collect(),
             since_start: Duration::from_secs(1),
             peers,
             hello: hello("main"),
@@ -240,7 +246,8 @@ impl World {
         let Some((request, peer)) = self.dials.pop_front() else {
             return;
         };
-        let known = self.peers.iter().find(|(known, _)| Some(*known) == peer).cloned();
+        let number = peer.and_then(|peer| self.numbers.get(&peer));
+        let known = number.map(|number| self.peers[*number].clone());
         match known.filter(|_| self.rng.random_range(0..4) == 0) {
             Some((peer, address)) => {
                 let connection = self.connect(peer, address, Direction::Outbound, Some(request));

@@ -19,6 +19,9 @@ pub const CONNECTS_MAX: usize = 64;
 const DIALS_MAX: usize = 8;
 /// Dials to peers that the node needs that may be under way at once.
 const NEEDED_DIALS_MAX: usize = 16;
+/// Peers of the book that are looked at, for these dials, at one time; and how long to wait where that did not suffice.
+const PICKS_MAX: usize = 32;
+const PICK_PAUSE: Duration = Duration::from_secs(1);
 /// First and longest back-off of an address that the operator gave.
 const BOOT_BACK_OFF_MIN: Duration = Duration::from_secs(1);
 const BOOT_BACK_OFF_MAX: Duration = Duration::from_secs(60);
@@ -248,6 +251,8 @@ impl Manager {
         self.book.next_needed_ready(now.uptime)
     }
 
+    /// A search in vain is not made again at each event: whoever is due later is dialled when he is, whoever is heard of at
+    /// once, and whoever else becomes free a second later.
     fn fill_known(&mut self, now: Now) -> Option<Uptime> {
         let mut room = self
             .missing()
@@ -255,18 +260,29 @@ impl Manager {
         if room == 0 {
             return None;
         }
+        if let Some(barren) = self.barren.filter(|until| now.uptime < *until) {
+            let is_due = self.book.is_anybody_due(now.uptime);
+            return earliest(self.book.next_ready(now.uptime), is_due.then_some(barren));
+        }
+        self.barren = None;
         for peer in self.book.anchors_ready(now.uptime) {
             if 0 < room && !self.links.is_connected(&peer) {
                 room -= usize::from(self.dial_known(now, peer, Why::Anchor));
             }
         }
-        while 0 < room {
+        for _ in 0..PICKS_MAX {
+            if room == 0 {
+                return None;
+            }
             let Some(peer) = self.pick(now, None) else {
                 break;
             };
             room -= usize::from(self.dial_known(now, peer, Why::Known));
         }
-        self.book.next_ready(now.uptime)
+        let (next, pause) = (self.book.next_ready(now.uptime), now.uptime + PICK_PAUSE);
+        self.barren = earliest(next, Some(pause));
+        let is_due = self.book.is_anybody_due(now.uptime);
+        earliest(next, is_due.then_some(pause))
     }
 
     /// A peer of the book that may be dialled now, in a group of the public internet that no other outbound connection
@@ -365,8 +381,8 @@ impl Manager {
         let source = Source::of_kind(kind);
         if kind == SourceKind::Invitation {
             self.book.need(now, peer, addresses, source, Need::Member);
-        } else {
-            self.book.learn(now, peer, addresses, source);
+        } else if self.book.learn(now, peer, addresses, source) == Learned::Added {
+            self.barren = None;
         }
         self.persist_book();
     }
@@ -381,7 +397,11 @@ impl Manager {
         teller: &Multiaddr,
     ) -> Learned {
         let source = Source::at(kind, teller);
-        self.book.learn(now, peer, addresses.iter().cloned(), source)
+        let learned = self.book.learn(now, peer, addresses.iter().cloned(), source);
+        if learned == Learned::Added {
+            self.barren = None;
+        }
+        learned
     }
 
     pub(super) fn persist_book(&mut self) {

@@ -167,8 +167,8 @@ impl Fault {
             Self::InvalidJoin => (Sync, 5.0, "invalid-join"),
             Self::InvalidGossip => (Gossip, 10.0, "invalid-gossip"),
             Self::GossipFlood => (Gossip, 5.0, "gossip-flood"),
-            // Told once a second: a hiccup costs next to nothing, and who takes nothing for most of a minute is parted with.
-            Self::SlowGossip => (Gossip, 0.5, "slow-gossip"),
+            // Told once a second: a hiccup costs little, and whoever takes nothing for twenty seconds is parted with.
+            Self::SlowGossip => (Gossip, 1.0, "slow-gossip"),
             Self::BadContent => (Content, 20.0, "bad-content"),
             Self::GarbageContent => (Content, 20.0, "garbage-content"),
             Self::ContentFlood => (Content, 5.0, "content-flood"),
