@@ -15,7 +15,7 @@ use crate::peer_flags::PeerFlags;
 use crate::telemetry;
 
 /// Levels of the log unless told otherwise: what libp2p thinks worth telling is not what an operator needs.
-const LOG_DEFAULT: &str = "info,libp2p_swarm=warn,libp2p_kad=error,libp2p_mdns=off";
+const LOG_DEFAULT: &str = "info,libp2p_swarm=warn,libp2p_kad=error,libp2p_mdns=off,libp2p_gossipsub=error";
 
 /// A node of a peer-to-peer ledger: chains of signed blocks, topics and files shared among machines.
 #[derive(Debug, Parser)]
