@@ -2,8 +2,11 @@
 //!
 //! The codes are those of the multiformats table (`multiformats/multicodec`, table.csv).
 
+use std::fmt;
+use std::str::FromStr;
+
 use cid::Cid;
-use multihash_codetable::{Code, MultihashDigest};
+use multihash_codetable::{Code, Multihash, MultihashDigest};
 
 /// Codec `raw`: bytes without structure.
 pub const CODEC_RAW: u64 = 0x55;
@@ -23,6 +26,26 @@ pub const HASH_SHA2_512: u64 = 0x13;
 /// Hash `blake3`.
 pub const HASH_BLAKE3: u64 = 0x1e;
 
+/// Longest digest of an identity hash: `Cid` has no room for more. Kubo takes up to 128 and writes up to 32.
+pub const IDENTITY_DIGEST_BYTES_MAX: usize = 64;
+
+/// A hash function that names content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HashFunction {
+    /// `sha2-256`, the only one of version 0.
+    #[default]
+    Sha2_256,
+    /// `sha2-512`.
+    Sha2_512,
+    /// `blake3` with a digest of 256 bits.
+    Blake3,
+}
+
+/// A name that is none of a [`HashFunction`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("hash function `{0}` is not known here; choose sha2-256, sha2-512 or blake3")]
+pub struct UnknownHashFunction(String);
+
 /// Why bytes are not what a CID promises.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
@@ -32,6 +55,47 @@ pub enum VerifyError {
     /// The bytes have another hash.
     #[error("the bytes do not hash to {0}")]
     Mismatch(Cid),
+}
+
+// === impl HashFunction ===
+
+impl HashFunction {
+    const ALL: [(Self, &str); 3] = [
+        (Self::Sha2_256, "sha2-256"),
+        (Self::Sha2_512, "sha2-512"),
+        (Self::Blake3, "blake3"),
+    ];
+
+    /// The hash of bytes, with the function's code.
+    pub fn digest(self, bytes: &[u8]) -> Multihash {
+        match self {
+            Self::Sha2_256 => Code::Sha2_256.digest(bytes),
+            Self::Sha2_512 => Code::Sha2_512.digest(bytes),
+            Self::Blake3 => Code::Blake3_256.digest(bytes),
+        }
+    }
+}
+
+impl fmt::Display for HashFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = Self::ALL.iter().find(|(function, _)| function == self);
+        f.write_str(known.map_or("", |(_, name)| name))
+    }
+}
+
+impl FromStr for HashFunction {
+    type Err = UnknownHashFunction;
+
+    fn from_str(text: &str) -> Result<Self, UnknownHashFunction> {
+        let known = Self::ALL.iter().find(|(_, name)| *name == text);
+        let known = known.map(|(function, _)| *function);
+        known.ok_or_else(|| UnknownHashFunction(text.chars().take(32).collect()))
+    }
+}
+
+/// The multihash of bytes that are their own digest; `None` above [`IDENTITY_DIGEST_BYTES_MAX`].
+pub fn identity(bytes: &[u8]) -> Option<Multihash> {
+    Multihash::wrap(HASH_IDENTITY, bytes).ok()
 }
 
 /// Checks `bytes` against `cid`.
@@ -67,5 +131,21 @@ mod tests {
             multihash_codetable::Multihash::wrap(0xd5, &[0; 16]).unwrap(),
         );
         assert_eq!(verify(&md5, b""), Err(VerifyError::UnknownHash(0xd5)));
+    }
+
+    #[test]
+    fn hash_functions_have_names_and_identity_a_bound() {
+        for (function, name) in HashFunction::ALL {
+            assert_eq!(name.parse(), Ok(function));
+            assert_eq!(function.to_string(), name);
+            let cid = Cid::new_v1(CODEC_RAW, function.digest(b"rustle"));
+            assert_eq!(verify(&cid, b"rustle"), Ok(()));
+        }
+        assert!("md5".parse::<HashFunction>().is_err());
+
+        let longest = [7; IDENTITY_DIGEST_BYTES_MAX];
+        let cid = Cid::new_v1(CODEC_RAW, identity(&longest).unwrap());
+        assert_eq!(verify(&cid, &longest), Ok(()));
+        assert_eq!(identity(&[7; IDENTITY_DIGEST_BYTES_MAX + 1]), None);
     }
 }
