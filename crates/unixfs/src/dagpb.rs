@@ -79,6 +79,13 @@ impl Node {
 // === impl Link ===
 
 impl Link {
+    /// Bytes that the link adds to a node.
+    pub(crate) fn encoded_len(&self) -> usize {
+        let len = self.len();
+        1 + varint_len(len as u64) + len
+    }
+
+    /// Bytes of the link's message.
     fn len(&self) -> usize {
         let (hash, name) = (self.cid.encoded_len(), self.name.len());
         3 + varint_len(hash as u64) + hash + varint_len(name as u64) + name + varint_len(self.tsize)

@@ -6,7 +6,8 @@ use bytes::{Bytes, BytesMut};
 use rustle_types::Cid;
 
 use crate::profile::ImportProfile;
-use crate::tree::{Block, Tree, make_leaf};
+use crate::tree::{Block, Linked, Tree, make_leaf};
+use crate::unixfs::Metadata;
 
 /// Cuts a file into blocks. Feed it, and drain `poll_block` after each portion.
 ///
@@ -27,8 +28,22 @@ pub struct Imported {
     pub root: Cid,
     /// Bytes of the file.
     pub bytes: u64,
+    /// Bytes of all blocks, for a folder's link; equal chunks count each time.
+    pub tsize: u64,
     /// Blocks made; equal chunks count each time.
     pub blocks: u64,
+}
+
+// === impl Imported ===
+
+impl Imported {
+    /// What a folder must know of the file.
+    pub const fn linked(&self) -> Linked {
+        Linked {
+            cid: self.root,
+            tsize: self.tsize,
+        }
+    }
 }
 
 // === impl Importer ===
@@ -36,7 +51,13 @@ pub struct Imported {
 impl Importer {
     /// An importer for one file after the other.
     pub fn new(profile: ImportProfile) -> Self {
-        let (chunk, tree) = (BytesMut::new(), Tree::new(profile));
+        Self::with_metadata(profile, Metadata::NONE)
+    }
+
+    /// An importer for files that all have this mode and time.
+    pub fn with_metadata(profile: ImportProfile, metadata: Metadata) -> Self {
+        let profile = profile.for_metadata(&metadata);
+        let (chunk, tree) = (BytesMut::new(), Tree::with_metadata(profile, metadata));
         Self {
             profile,
             chunk,
@@ -69,17 +90,18 @@ impl Importer {
             let chunk = self.chunk.split().freeze();
             self.add_chunk(chunk);
         }
-        let (root, bytes) = match self.tree.finish() {
+        let (root, bytes) = match self.tree.finish_linked() {
             Some(finished) => finished,
             None => {
                 self.add_chunk(Bytes::new());
-                self.tree.finish().expect("the empty file has one leaf")
+                self.tree.finish_linked().expect("the empty file has one leaf")
             }
         };
         self.drain_tree();
         Imported {
-            root,
+            root: root.cid,
             bytes,
+            tsize: root.tsize,
             blocks: std::mem::take(&mut self.given),
         }
     }

@@ -10,6 +10,9 @@ use crate::protobuf::{
 /// Widest HAMT shard that is read (boxo's bound after CVE-2023-23625).
 pub const FANOUT_MAX: u64 = 1024;
 
+/// Most nanoseconds of a second.
+const NANOS_MAX: u32 = 999_999_999;
+
 /// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -43,6 +46,15 @@ pub struct Data {
     /// Width of a shard, at most [`FANOUT_MAX`].
     pub fanout: Option<u64>,
     /// Permission bits.
+    pub mode: Option<u32>,
+    /// When it was last changed.
+    pub mtime: Option<ModifiedAt>,
+}
+
+/// What UnixFS 1.5 keeps of a file or folder besides its bytes. A mode of 0 is none, as Kubo has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Metadata {
+    /// Permission bits, the lower 12.
     pub mode: Option<u32>,
     /// When it was last changed.
     pub mtime: Option<ModifiedAt>,
@@ -83,6 +95,30 @@ impl TryFrom<u64> for Kind {
     }
 }
 
+// === impl Metadata ===
+
+impl Metadata {
+    /// Neither a mode nor a time.
+    pub const NONE: Self = Self {
+        mode: None,
+        mtime: None,
+    };
+
+    const MODE_BITS: u32 = 0o7777;
+
+    /// Whether nothing would be written.
+    pub const fn is_empty(&self) -> bool {
+        self.mode().is_none() && self.mtime.is_none()
+    }
+
+    const fn mode(&self) -> Option<u32> {
+        match self.mode {
+            Some(mode) if mode & Self::MODE_BITS != 0 => Some(mode & Self::MODE_BITS),
+            _ => None,
+        }
+    }
+}
+
 // === impl Data ===
 
 impl Data {
@@ -97,6 +133,28 @@ impl Data {
             fanout: None,
             mode: None,
             mtime: None,
+        }
+    }
+
+    /// The same message with a mode and a time.
+    #[must_use]
+    pub fn with_metadata(self, metadata: &Metadata) -> Self {
+        let mtime = metadata.mtime.map(|time| ModifiedAt {
+            nanos: time.nanos.filter(|nanos| (1..=NANOS_MAX).contains(nanos)),
+            ..time
+        });
+        Self {
+            mode: metadata.mode(),
+            mtime,
+            ..self
+        }
+    }
+
+    /// What the message says besides the bytes.
+    pub fn metadata(&self) -> Metadata {
+        Metadata {
+            mode: self.mode,
+            mtime: self.mtime,
         }
     }
 
@@ -191,7 +249,7 @@ impl ModifiedAt {
             match take_field(&mut bytes, "a UnixFS time")? {
                 (1, Value::Varint(value)) => set_once(&mut seconds, value.cast_signed(), "Seconds")?,
                 (2, Value::Fixed32(value)) => {
-                    let value = at_most("FractionalNanoseconds", value.into(), 999_999_999)? as u32;
+                    let value = at_most("FractionalNanoseconds", value.into(), NANOS_MAX.into())? as u32;
                     set_once(&mut nanos, value, "FractionalNanoseconds")?;
                 }
                 (field, value) => return Err(value.stray(field, "a UnixFS time")),

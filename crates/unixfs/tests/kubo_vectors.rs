@@ -2,6 +2,8 @@
 
 use rustle_unixfs::{ImportProfile, Importer};
 
+mod chacha;
+
 const VECTORS: &str = include_str!("../../../tests/fixtures/unixfs-kubo-vectors.txt");
 /// Vectors above this size are checked in a test of their own, beside the others.
 const QUICK_BYTES_MAX: u64 = 64 << 20;
@@ -105,15 +107,9 @@ impl Source {
                 other => panic!("unknown text {other}"),
             });
         }
-        use multihash_codetable::MultihashDigest;
         let seed = name.strip_prefix("chacha20:").expect("a known content");
-        let digest = multihash_codetable::Code::Sha2_256.digest(seed.as_bytes());
-        let mut key = [0; 8];
-        for (word, bytes) in key.iter_mut().zip(digest.digest().chunks(4)) {
-            *word = u32::from_le_bytes(bytes.try_into().expect("four bytes"));
-        }
         Self::ChaCha {
-            key,
+            key: chacha::key(seed),
             counter: 0,
             rest: Vec::new(),
         }
@@ -130,7 +126,7 @@ impl Source {
             Self::Text(text) => out.copy_from_slice(text),
             Self::ChaCha { key, counter, rest } => {
                 while rest.len() < out.len() {
-                    rest.extend_from_slice(&chacha20_block(key, *counter));
+                    rest.extend_from_slice(&chacha::block(key, *counter));
                     *counter += 1;
                 }
                 let kept = rest.split_off(out.len());
@@ -139,38 +135,4 @@ impl Source {
             }
         }
     }
-}
-
-fn chacha20_block(key: &[u32; 8], counter: u32) -> [u8; 64] {
-    let mut start = [0u32; 16];
-    start[..4].copy_from_slice(&[0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574]);
-    start[4..12].copy_from_slice(key);
-    start[12] = counter;
-    let mut state = start;
-    for _ in 0..10 {
-        for [a, b, c, d] in [
-            [0, 4, 8, 12],
-            [1, 5, 9, 13],
-            [2, 6, 10, 14],
-            [3, 7, 11, 15],
-            [0, 5, 10, 15],
-            [1, 6, 11, 12],
-            [2, 7, 8, 13],
-            [3, 4, 9, 14],
-        ] {
-            state[a] = state[a].wrapping_add(state[b]);
-            state[d] = (state[d] ^ state[a]).rotate_left(16);
-            state[c] = state[c].wrapping_add(state[d]);
-            state[b] = (state[b] ^ state[c]).rotate_left(12);
-            state[a] = state[a].wrapping_add(state[b]);
-            state[d] = (state[d] ^ state[a]).rotate_left(8);
-            state[c] = state[c].wrapping_add(state[d]);
-            state[b] = (state[b] ^ state[c]).rotate_left(7);
-        }
-    }
-    let mut out = [0; 64];
-    for (bytes, (end, begin)) in out.chunks_mut(4).zip(state.iter().zip(start)) {
-        bytes.copy_from_slice(&end.wrapping_add(begin).to_le_bytes());
-    }
-    out
 }
