@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
 use libp2p::swarm::{
-    CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
-    THandlerOutEvent, ToSwarm,
+    CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandler,
+    THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
 use rustle_types::{Multiaddr, PeerId};
 
@@ -29,6 +29,9 @@ pub(crate) trait Rules<B> {
     fn on_connection(&mut self, _id: ConnectionId) -> Fate {
         Fate::Pass
     }
+
+    /// The behaviour tells a connection something.
+    fn on_notice(&mut self, _id: ConnectionId) {}
 
     /// The behaviour is about to dial.
     fn on_dial(&mut self, _id: ConnectionId) {}
@@ -131,8 +134,13 @@ impl<B: NetworkBehaviour, R: Rules<B> + 'static> NetworkBehaviour for Around<B, 
             return Poll::Ready(ToSwarm::CloseConnection { peer_id, connection });
         }
         let polled = self.inner.poll(cx);
-        if let Poll::Ready(ToSwarm::Dial { opts }) = &polled {
-            self.rules.on_dial(opts.connection_id());
+        match &polled {
+            Poll::Ready(ToSwarm::Dial { opts }) => self.rules.on_dial(opts.connection_id()),
+            Poll::Ready(ToSwarm::NotifyHandler {
+                handler: NotifyHandler::One(id),
+                ..
+            }) => self.rules.on_notice(*id),
+            _ => {}
         }
         polled
     }

@@ -1,9 +1,10 @@
 //! At which addresses can others dial this node?
 //!
 //! Peers tell where they see it, and peers that serve AutoNAT are asked to dial there. libp2p asks once for each address
-//! and remembers the answer for good; here the question is put again after a while.
+//! and remembers the answer for good; here the question is put again after a while. And where the peer goes without an
+//! answer, libp2p waits for it for good; here the question is then put to the next one.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use libp2p::autonat::v2::client::Behaviour;
@@ -33,6 +34,10 @@ pub(crate) struct Rounds {
     recent: VecDeque<Multiaddr>,
     /// The connections that the behaviour of this round knows. It panics at others.
     known: HashSet<ConnectionId>,
+    /// Connections over which something is asked, and how many answers are due.
+    due: HashMap<ConnectionId, usize>,
+    /// Whether one of them went without an answer.
+    is_broken: bool,
 }
 
 pub(super) fn probes() -> Probes {
@@ -41,6 +46,8 @@ pub(super) fn probes() -> Probes {
         asked: HashSet::new(),
         recent: VecDeque::new(),
         known: HashSet::new(),
+        due: HashMap::new(),
+        is_broken: false,
     };
     Around::new(Behaviour::default(), rules)
 }
@@ -69,6 +76,8 @@ impl Rounds {
         *inner = Behaviour::default();
         self.since = now;
         self.known.clear();
+        self.due.clear();
+        self.is_broken = false;
         self.asked = self.recent.iter().cloned().collect();
         for addr in &self.recent {
             inner.on_swarm_event(FromSwarm::NewExternalAddrCandidate(NewExternalAddrCandidate {
@@ -99,12 +108,16 @@ impl Rounds {
         match event {
             FromSwarm::ConnectionEstablished(new) => {
                 // Only peers that we dialled are asked, so that the answer is not up to whoever comes.
-                if new.endpoint.is_dialer() && ROUND <= now.saturating_duration_since(self.since) {
+                let is_over = self.is_broken || ROUND <= now.saturating_duration_since(self.since);
+                if new.endpoint.is_dialer() && is_over {
                     self.restart(now, inner);
                 }
                 self.known.insert(new.connection_id)
             }
-            FromSwarm::ConnectionClosed(old) => self.known.remove(&old.connection_id),
+            FromSwarm::ConnectionClosed(old) => {
+                self.is_broken |= self.due.remove(&old.connection_id).is_some();
+                self.known.remove(&old.connection_id)
+            }
             FromSwarm::NewExternalAddrCandidate(candidate) => self.takes(candidate.addr),
             _ => true,
         }
@@ -117,10 +130,24 @@ impl Rules<Behaviour> for Rounds {
     }
 
     fn on_connection(&mut self, id: ConnectionId) -> Fate {
+        if !self.known.contains(&id) {
+            return Fate::Drop;
+        }
+        // Once it is known that the peer answers questions, all that it says is an answer.
+        if let Some(due) = self.due.get_mut(&id) {
+            *due -= 1;
+            if *due == 0 {
+                self.due.remove(&id);
+            }
+        }
+        Fate::Pass
+    }
+
+    fn on_notice(&mut self, id: ConnectionId) {
         if self.known.contains(&id) {
-            Fate::Pass
+            *self.due.entry(id).or_default() += 1;
         } else {
-            Fate::Drop
+            self.is_broken = true;
         }
     }
 }
@@ -158,6 +185,20 @@ mod tests {
         }
     }
 
+    fn close(rounds: &mut Probes, number: usize) {
+        let endpoint = ConnectedPoint::Listener {
+            local_addr: Multiaddr::empty(),
+            send_back_addr: Multiaddr::empty(),
+        };
+        rounds.on_swarm_event(FromSwarm::ConnectionClosed(ConnectionClosed {
+            peer_id: PeerId::random(),
+            connection_id: ConnectionId::new_unchecked(number),
+            endpoint: &endpoint,
+            cause: None,
+            remaining_established: 0,
+        }));
+    }
+
     #[tokio::test]
     async fn only_public_addresses_are_asked_about_and_not_too_many() {
         let mut rounds = probes();
@@ -188,22 +229,38 @@ mod tests {
         let [old, new] = [1, 2].map(ConnectionId::new_unchecked);
         assert_eq!(rounds.rules.on_connection(old), Fate::Drop);
         assert_eq!(rounds.rules.on_connection(new), Fate::Pass);
-        let endpoint = ConnectedPoint::Listener {
-            local_addr: Multiaddr::empty(),
-            send_back_addr: Multiaddr::empty(),
-        };
-        for connection_id in [old, new] {
-            rounds.on_swarm_event(FromSwarm::ConnectionClosed(ConnectionClosed {
-                peer_id: PeerId::random(),
-                connection_id,
-                endpoint: &endpoint,
-                cause: None,
-                remaining_established: 0,
-            }));
+        for number in [1, 2] {
+            close(&mut rounds, number);
         }
         assert!(rounds.rules.known.is_empty());
 
         rounds.restart();
         assert!(rounds.rules.asked.is_empty());
+    }
+    #[tokio::test]
+    async fn a_peer_that_goes_without_an_answer_ends_the_round() {
+        let start = clock::now();
+        let mut rounds = probes();
+        let known = |rounds: &Probes| rounds.rules.known.len();
+        for number in 1..=3 {
+            connect(&mut rounds, start, number);
+        }
+        let [answers, goes] = [1, 2].map(ConnectionId::new_unchecked);
+        for asked in [answers, answers, goes] {
+            rounds.rules.on_notice(asked);
+        }
+        for _ in 0..2 {
+            rounds.rules.on_connection(answers);
+        }
+
+        close(&mut rounds, 1);
+        connect(&mut rounds, start, 4);
+        assert_eq!(known(&rounds), 3, "all was answered");
+        close(&mut rounds, 2);
+        assert_eq!(known(&rounds), 2);
+        connect(&mut rounds, start, 5);
+        assert_eq!(known(&rounds), 1, "begun anew, with the next peer");
+        connect(&mut rounds, start, 6);
+        assert_eq!(known(&rounds), 2);
     }
 }
