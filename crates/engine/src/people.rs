@@ -32,7 +32,7 @@ impl Engine {
                 reason,
             } => self.add_rule(now, kind, target, duration, reason),
             PeerAsk::RemoveRule { kind, target } => {
-                let removed = self.peers.remove_rule(kind, &target);
+                let removed = self.peers.remove_rule(now, kind, &target);
                 removed
                     .map(|_| Reply::Done)
                     .ok_or(AskError::NoRule { kind, target })

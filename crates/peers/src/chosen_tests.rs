@@ -203,3 +203,17 @@ fn what_the_dht_dials_becomes_no_anchor() {
         "its address is good all the same"
     );
 }
+
+#[test]
+fn whom_we_chose_does_not_free_his_place_by_dialling_back() {
+    let mut alice = alice();
+    choose(&mut alice, 10);
+    let since = at(60_000);
+    greet_at(&mut alice, since, 20, 10, place(10), Direction::Inbound, None);
+    let connection = ConnectionId(10);
+    alice.handle(since, Input::Disconnected { connection });
+    let views: Vec<_> = alice.views().map(|view| view.direction).collect();
+    assert_eq!(views, [Direction::Inbound], "people see who dialled");
+    let counts = alice.counts();
+    assert_eq!((counts.outbound, counts.inbound), (1, 0));
+}

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustle_types::{ConnectionId, Direction, Group, PeerId, Reach, Uptime};
 
+use crate::Why;
 use crate::connection::{Connection, Phase};
 
 /// All connections, by id and by peer.
@@ -116,6 +117,14 @@ impl Links {
         self.recount(&peer, before);
     }
 
+    /// Notes for which reason a connection is kept; the only way to do so once it is here.
+    pub(crate) fn set_why(&mut self, id: ConnectionId, why: Why) {
+        if let Some(mut connection) = self.remove(id) {
+            connection.why = why;
+            self.insert(id, connection);
+        }
+    }
+
     pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection> {
         self.all.get(&id)
     }
@@ -146,6 +155,11 @@ impl Links {
     /// Of those that dialled us and have not said Hello, the one that has had most time.
     pub(crate) fn oldest_greeting(&self) -> Option<(Uptime, ConnectionId)> {
         self.greeting.first().copied()
+    }
+
+    /// Connections, not peers: one peer may have several.
+    pub(crate) fn greetings(&self) -> usize {
+        self.greeting.len()
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -220,7 +234,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::Why;
 
     fn peer(number: u8) -> PeerId {
         PeerId::from_bytes(&[0x00, 0x01, number]).unwrap()
@@ -229,7 +242,7 @@ mod tests {
     proptest! {
         #[test]
         fn counts_are_those_of_a_recount(
-            steps in prop::collection::vec((0u64..8, 0u8..4, any::<bool>(), any::<bool>(), 0u8..4), 0..60)
+            steps in prop::collection::vec((0u64..8, 0u8..4, any::<bool>(), any::<bool>(), 0u8..5), 0..60)
         ) {
             let mut links = Links::default();
             for (id, number, outbound, ours, what) in steps {
@@ -248,6 +261,7 @@ mod tests {
                     }
                     1 => links.set_phase(id, Phase::Foreign),
                     2 => links.set_phase(id, Phase::Closing),
+                    3 => links.set_why(id, if ours { Why::Known } else { Why::Other }),
                     _ => drop(links.remove(id)),
                 }
                 let mut fresh = Links::default();

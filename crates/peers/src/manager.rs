@@ -218,15 +218,6 @@ impl Manager {
                         .on_wrong_peer(now, &expected, &connection.address, &mut self.rng);
                 }
             }
-            // A way around a relay, or a second way: wanted as much as the first.
-            None if connection.is_outbound() => {
-                let first = self
-                    .links
-                    .of(&peer)
-                    .map(|(_, one)| one.why)
-                    .find(|why| why.is_chosen());
-                connection.why = first.unwrap_or(Why::Other);
-            }
             None => {}
         }
         // The gate looks at rules, too, but hears of a new one a moment later.
@@ -280,6 +271,7 @@ impl Manager {
 
     fn on_down(&mut self, peer: PeerId) {
         self.on_relay_gone(&peer);
+        self.hearings.forget(&peer);
         self.outbox.push(Output::Down { peer });
     }
 
@@ -537,3 +529,7 @@ mod chosen_tests;
 #[cfg(test)]
 #[path = "seek_tests.rs"]
 mod seek_tests;
+
+#[cfg(test)]
+#[path = "sequence_tests.rs"]
+mod sequence_tests;

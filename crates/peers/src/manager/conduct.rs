@@ -67,14 +67,15 @@ impl Manager {
         Ok(())
     }
 
-    /// Removes a rule; gives it.
-    pub fn remove_rule(&mut self, kind: RuleKind, target: &Target) -> Option<Rule> {
+    /// Removes a rule; gives it. Where a permission ends, a ban may hold again.
+    pub fn remove_rule(&mut self, now: Now, kind: RuleKind, target: &Target) -> Option<Rule> {
         let (rule, batch) = self.rules.remove(kind, target)?;
         if let Target::Peer(peer) = target {
             // Else its next fault would ban it again.
             self.scores.forgive(peer);
         }
         self.on_rules(batch);
+        self.close_banned(now);
         Some(rule)
     }
 
@@ -85,6 +86,7 @@ impl Manager {
         let (over, batch) = self.rules.expire(now.wall);
         if !over.is_empty() {
             self.on_rules(batch);
+            self.close_banned(now);
         }
     }
 

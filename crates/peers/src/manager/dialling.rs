@@ -221,6 +221,12 @@ impl Manager {
                 continue;
             }
             let address = boot.address.clone();
+            if self.banned_at(now, &address, address::peer(&address)).is_some() {
+                // Until the rule ends.
+                self.boot[index].ready = now.uptime + BOOT_BACK_OFF_MAX;
+                wake = earliest(wake, Some(now.uptime + BOOT_BACK_OFF_MAX));
+                continue;
+            }
             self.boot[index].busy = true;
             // Without a name in the address, whoever lives there now is welcome.
             self.dial(Dial::Boot(index), address::peer(&address), vec![address]);
@@ -328,7 +334,7 @@ impl Manager {
         true
     }
 
-    fn dials_under_way(&self) -> usize {
+    pub(super) fn dials_under_way(&self) -> usize {
         self.dials.values().filter(|dial| dial.is_for_a_place()).count()
     }
 

@@ -33,6 +33,12 @@ impl Manager {
             return;
         }
         let (peer, why) = (connection.peer, connection.why);
+        if self.is_up(&peer) {
+            // It speaks our protocol, only not here.
+            self.answer_for(id, |_| Ok(peer));
+            self.close(id, None);
+            return;
+        }
         self.book.on_foreign(now, &peer);
         if !self.place_for_foreign(id) {
             self.counters.on_refused("foreign");
@@ -196,15 +202,17 @@ impl Manager {
         self.links.set_phase(id, Phase::Ready(Box::new(hello.clone())));
         self.arm(id);
         if first {
-            if may_share {
-                self.hearings.on_up(now.uptime, peer);
-                self.ask_for_peers(now);
-            }
+            self.close_foreign(&peer);
             self.outbox.push(Output::Up {
                 peer,
                 hello: Box::new(hello),
             });
+            if may_share {
+                self.hearings.on_up(now.uptime, peer);
+                self.ask_for_peers(now);
+            }
         } else {
+            self.share_reason(&peer);
             self.close_duplicate(now.uptime, peer, id);
         }
         self.answer_for(id, |_| Ok(peer));

@@ -35,7 +35,7 @@ pub(super) enum NoPlace {
 impl Manager {
     /// Silent dialers never lock others out: they wait for as long as nobody else wants in.
     pub(super) fn make_room_for_greeting(&mut self, now: Uptime, newest: ConnectionId) {
-        if self.links.counts().greeting_inbound <= self.config.greeting_inbound {
+        if self.links.greetings() <= self.config.greeting_inbound {
             return;
         }
         let victim = match self.links.oldest_greeting() {
@@ -155,6 +155,37 @@ impl Manager {
             self.close(id, Some(Disconnect::because(DisconnectReason::Duplicate)));
         }
         self.give_time_to_choose(now, &peer);
+    }
+
+    /// Whom we have chosen stays so on each of its connections, whichever of them is kept: a direct one after a relayed one,
+    /// or the peer's own. Else whoever is dialled could free his place by dialling back, again and again.
+    pub(super) fn share_reason(&mut self, peer: &PeerId) {
+        let reasons = self.links.of(peer).filter(|(_, one)| one.is_ready());
+        let reasons: Vec<(ConnectionId, Why)> = reasons.map(|(id, one)| (id, one.why)).collect();
+        // Of several the one that the operator gave.
+        let chosen = reasons
+            .iter()
+            .map(|(_, why)| *why)
+            .filter(|why| why.is_chosen())
+            .min();
+        let Some(chosen) = chosen else {
+            return;
+        };
+        for (id, _) in reasons.iter().filter(|(_, why)| !why.is_chosen()) {
+            self.links.set_why(*id, chosen);
+        }
+    }
+
+    /// A peer that has completed the handshake was taken for a foreign one on an earlier connection.
+    pub(super) fn close_foreign(&mut self, peer: &PeerId) {
+        let foreign = self
+            .links
+            .of(peer)
+            .filter(|(_, one)| matches!(one.phase, Phase::Foreign));
+        let foreign: Vec<ConnectionId> = foreign.map(|(id, _)| id).collect();
+        for id in foreign {
+            self.close(id, None);
+        }
     }
 
     fn give_time_to_choose(&mut self, now: Uptime, peer: &PeerId) {

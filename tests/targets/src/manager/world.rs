@@ -298,7 +298,7 @@ impl World {
 
     pub(super) fn unban(&mut self, number: usize) {
         let target = RuleTarget::Peer(Self::peer(number));
-        self.manager.remove_rule(RuleKind::Ban, &target);
+        self.manager.remove_rule(self.now(), RuleKind::Ban, &target);
         self.settle();
     }
 
