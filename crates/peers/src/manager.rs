@@ -531,5 +531,9 @@ mod chosen_tests;
 mod seek_tests;
 
 #[cfg(test)]
+#[path = "greeting_tests.rs"]
+mod greeting_tests;
+
+#[cfg(test)]
 #[path = "sequence_tests.rs"]
 mod sequence_tests;
