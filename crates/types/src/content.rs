@@ -6,7 +6,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use cid::Cid;
-use multihash_codetable::{Code, Multihash, MultihashDigest};
+pub use multihash_codetable::Multihash;
+use multihash_codetable::{Code, MultihashDigest};
 
 /// Codec `raw`: bytes without structure.
 pub const CODEC_RAW: u64 = 0x55;
