@@ -80,11 +80,15 @@ impl Lister {
     /// Blocks to fetch now, at most [`LIST_WINDOW_BLOCKS_MAX`] ahead, each named once.
     pub fn wants(&mut self) -> Vec<Cid> {
         let mut wants = Vec::new();
-        for piece in &self.pieces {
-            if LIST_WINDOW_BLOCKS_MAX <= self.slots.len() {
+        let nodes = self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Node(cid, _) => Some(cid),
+            Piece::Entry(_) => None,
+        });
+        for (ahead, cid) in nodes.enumerate() {
+            // The next node has a place in any case: those of its siblings may be all taken.
+            if ahead > 0 && LIST_WINDOW_BLOCKS_MAX <= self.slots.len() {
                 break;
             }
-            let Piece::Node(cid, _) = piece else { continue };
             if level::inline(cid).is_none() && !self.slots.contains_key(cid) {
                 self.slots.insert(*cid, None);
                 wants.push(*cid);
