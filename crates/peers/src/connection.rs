@@ -11,10 +11,11 @@ use rustle_wire::Hello;
 
 use crate::{Class, Config, Why};
 
-/// Requests that a peer may send at once; one more every [`PING_REFILL`].
-const PINGS_BURST: u32 = 5;
-/// A peer that keeps to the document asks once a minute, and three times in half a minute where it hears nothing.
-const PING_REFILL: Duration = Duration::from_secs(10);
+/// Requests, and answers that nobody waits for, that a peer may send at once; one more every [`PING_REFILL`].
+const PINGS_BURST: u32 = 10;
+/// A peer that keeps to the document asks once a minute, and three times in half a minute where it hears nothing. One that
+/// is told to ask as often as its settings allow does so once a second.
+const PING_REFILL: Duration = Duration::from_millis(500);
 
 /// How far a connection has come.
 #[derive(Debug)]
@@ -59,6 +60,8 @@ pub(crate) struct Connection {
     pub(crate) why: Why,
     /// Who waits for it.
     pub(crate) request: Option<u64>,
+    /// When the timer table looks at it again; kept by the manager.
+    pub(crate) armed: Option<Uptime>,
     /// When it is the only one to its peer or not, if the dialer leaves that to us.
     pub(crate) settles: Option<Uptime>,
     /// Changed by [`crate::links::Links::set_phase`] only.
@@ -115,6 +118,7 @@ impl Connection {
             },
             request: None,
             settles: None,
+            armed: None,
             phase,
             since: now,
             round_trip: None,
@@ -165,10 +169,11 @@ impl Connection {
         }
     }
 
-    /// Takes a request of the peer; whether it may be answered.
+    /// Takes a request of the peer, or an answer that is none; whether it may go on like this.
     pub(crate) fn on_ping_heard(&mut self, now: Uptime) -> bool {
         let (left, counted) = self.pings_left;
-        let periods = u32::try_from((now - counted).as_secs() / PING_REFILL.as_secs()).unwrap_or(u32::MAX);
+        let periods = (now - counted).as_millis() / PING_REFILL.as_millis();
+        let periods = u32::try_from(periods).unwrap_or(u32::MAX);
         let counted = if periods == 0 {
             counted
         } else {
@@ -239,6 +244,12 @@ impl Connection {
     /// node dials (the DHT, a rendezvous point) was told of by strangers, and has the standing of one that dialled in.
     pub(crate) const fn is_chosen(&self) -> bool {
         self.why.is_chosen()
+    }
+
+    /// Whether it stands because a part of the node wants this very peer. Who that is, strangers have a say in: so it takes
+    /// no place that the manager fills by its own choice.
+    pub(crate) const fn is_needed(&self) -> bool {
+        matches!(self.why, Why::Needed)
     }
 
     pub(crate) fn is_relayed(&self) -> bool {

@@ -27,14 +27,15 @@ pub(crate) struct Links {
 pub struct Counts {
     /// Handshaken peers that dialled us, or that another part of the node dialled.
     pub inbound: usize,
-    /// Handshaken peers that the manager dialled.
+    /// Handshaken peers that the manager dialled by its own choice.
     pub outbound: usize,
+    /// Handshaken peers that the manager dialled because a part of the node wants them.
+    pub needed: usize,
     /// Peers that do not speak our protocol.
     pub foreign: usize,
     /// Peers that dialled us and are not greeted yet.
     pub greeting_inbound: usize,
-    /// Peers that the manager dialled and that are not greeted yet. What other parts of the node dial is counted once it is
-    /// greeted.
+    /// Peers that the manager dialled by its own choice and that are not greeted yet. Others are counted once they are.
     pub greeting_outbound: usize,
 }
 
@@ -45,6 +46,7 @@ enum Standing {
     GreetingOutbound,
     Foreign,
     Inbound,
+    Needed,
     Outbound,
 }
 
@@ -53,7 +55,7 @@ enum Standing {
 impl Counts {
     /// Handshaken peers.
     pub const fn up(&self) -> usize {
-        self.inbound + self.outbound
+        self.inbound + self.needed + self.outbound
     }
 
     fn of(&mut self, standing: Standing) -> &mut usize {
@@ -62,6 +64,7 @@ impl Counts {
             Standing::GreetingOutbound => &mut self.greeting_outbound,
             Standing::Foreign => &mut self.foreign,
             Standing::Inbound => &mut self.inbound,
+            Standing::Needed => &mut self.needed,
             Standing::Outbound => &mut self.outbound,
         }
     }
@@ -185,10 +188,13 @@ impl Links {
             .filter_map(
                 |(_, connection)| match (&connection.phase, connection.direction) {
                     (Phase::Closing, _) => None,
+                    (Phase::Ready(_), _) if connection.is_needed() => Some(Standing::Needed),
                     (Phase::Ready(_), _) if connection.is_chosen() => Some(Standing::Outbound),
                     (Phase::Ready(_), _) => Some(Standing::Inbound),
                     (Phase::Foreign, _) => Some(Standing::Foreign),
-                    (_, Direction::Outbound) if connection.is_chosen() => Some(Standing::GreetingOutbound),
+                    (_, Direction::Outbound) if connection.is_chosen() && !connection.is_needed() => {
+                        Some(Standing::GreetingOutbound)
+                    }
                     (_, Direction::Outbound) => None,
                     (_, Direction::Inbound) => Some(Standing::GreetingInbound),
                 },

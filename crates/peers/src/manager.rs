@@ -62,6 +62,8 @@ pub struct Manager {
     wake: Option<Uptime>,
     /// Until then the book is not searched: it was in vain a moment ago.
     barren: Option<Uptime>,
+    /// Anchors of the last run that have not been there in this one.
+    awaited: BTreeSet<PeerId>,
     chores: Chores,
     outbox: Outbox<Output>,
 }
@@ -101,7 +103,8 @@ impl Manager {
             book: Book::new(config.local, &mut rng),
             chores: Chores {
                 trim: Uptime::ZERO,
-                grow: Uptime::ZERO,
+                // Whoever is dialled first is not drawn at random.
+                grow: Uptime::ZERO + dialling::GROW_EVERY,
                 feeler: Uptime::ZERO + config.feeler_every,
             },
             scores: Scores::default(),
@@ -121,6 +124,7 @@ impl Manager {
             listening: Vec::new(),
             wake: Some(Uptime::ZERO),
             barren: None,
+            awaited: BTreeSet::new(),
             outbox: Outbox::default(),
         }
     }
@@ -131,6 +135,7 @@ impl Manager {
         records: impl IntoIterator<Item = (K, V)>,
     ) {
         self.book.restore(records);
+        self.awaited = self.book.anchors().collect();
     }
 
     /// Takes the records of `Table::Rules`, and tells the rules. Gives how many could not be read.
@@ -222,6 +227,7 @@ impl Manager {
         }
         // The gate looks at rules, too, but hears of a new one a moment later.
         let banned = self.banned_at(now, &connection.address, Some(peer));
+        self.awaited.remove(&peer);
         self.counters.on_connected(connection.direction, connection.why);
         self.book.on_connected(&peer, connection.direction);
         self.links.insert(id, connection);
@@ -253,8 +259,8 @@ impl Manager {
         let Some(connection) = self.links.remove(id) else {
             return;
         };
-        if let Some(deadline) = connection.deadline(&self.config) {
-            self.timers.remove(&(deadline, id));
+        if let Some(armed) = connection.armed {
+            self.timers.remove(&(armed, id));
         }
         let peer = connection.peer;
         self.on_boot_disconnected(now, id, &connection);
@@ -322,11 +328,24 @@ impl Manager {
 
     // --- time
 
-    /// Puts a connection's deadline into the timer table.
+    /// Puts a connection's deadline into the timer table, which has one entry for a connection. An entry that is too early
+    /// stays: it is looked at then, and put later.
     fn arm(&mut self, id: ConnectionId) {
-        if let Some(deadline) = self.links.get(id).and_then(|one| one.deadline(&self.config)) {
-            self.timers.insert((deadline, id));
+        let Some(connection) = self.links.get_mut(id) else {
+            return;
+        };
+        let Some(deadline) = connection.deadline(&self.config) else {
+            return;
+        };
+        match connection.armed {
+            Some(armed) if armed <= deadline => return,
+            Some(armed) => {
+                self.timers.remove(&(armed, id));
+            }
+            None => {}
         }
+        connection.armed = Some(deadline);
+        self.timers.insert((deadline, id));
     }
 
     fn on_idle(&mut self, now: Uptime, id: ConnectionId, idle: Duration) {
@@ -478,6 +497,9 @@ impl Machine for Manager {
                 break;
             }
             self.timers.pop_first();
+            if let Some(connection) = self.links.get_mut(id) {
+                connection.armed = None;
+            }
             self.on_due(now, id);
         }
         let late = self
@@ -537,3 +559,7 @@ mod greeting_tests;
 #[cfg(test)]
 #[path = "sequence_tests.rs"]
 mod sequence_tests;
+
+#[cfg(test)]
+#[path = "return_tests.rs"]
+mod return_tests;

@@ -22,9 +22,11 @@ impl Manager {
     /// A fault of a peer in any part of the node; what follows depends on all that it has done lately.
     pub(super) fn on_fault(&mut self, now: Now, peer: PeerId, fault: Fault) {
         self.counters.on_fault(fault.name());
+        // Behind a relay it is the relay's, which has done nothing.
         let ip = self
             .links
             .of(&peer)
+            .filter(|(_, one)| !one.is_relayed())
             .find_map(|(_, one)| address::ip(&one.address));
         let (verdict, host) = if self.rules.is_peer_allowed(now.wall, &peer, ip) {
             // The operator knows better; it stays, and it shows.

@@ -185,9 +185,10 @@ impl Manager {
         }
     }
 
-    /// Dials addresses of the operator that are not connected, peers that the node needs, and while it has few peers any
-    /// it knows.
+    /// Dials first whom it trusted before a restart; then addresses of the operator that are not connected, peers that the
+    /// node needs, and while it has few peers any it knows.
     pub(super) fn fill(&mut self, now: Now) {
+        self.fill_anchors(now);
         let mut wake = self.fill_boot(now);
         wake = earliest(wake, self.fill_needed(now));
         wake = earliest(wake, self.fill_known(now));
@@ -197,11 +198,23 @@ impl Manager {
     /// How many peers are missing: to the lower bound, and to the places that this node fills itself.
     fn missing(&self) -> usize {
         let (counts, targets) = (self.links.counts(), self.config.targets);
-        let on_the_way =
-            self.dials.values().filter(|dial| dial.is_for_a_place()).count() + counts.greeting_outbound;
+        let dials = self.dials.values();
+        let on_the_way = dials.filter(|dial| dial.is_for_a_chosen_place()).count() + counts.greeting_outbound;
         let to_lower = targets.lower.saturating_sub(counts.up() + on_the_way);
         let to_outbound = targets.outbound.saturating_sub(counts.outbound + on_the_way);
         to_lower.max(to_outbound)
+    }
+
+    /// Peers that were trusted before the restart are dialled whatever else there is, until each was there once; after that
+    /// they have no better claim to a lost place than others.
+    fn fill_anchors(&mut self, now: Now) {
+        let is_room = self.links.counts().up() < self.config.targets.upper;
+        for peer in self.book.anchors_ready(now.uptime) {
+            let is_awaited = self.awaited.contains(&peer) && is_room;
+            if (is_awaited || 0 < self.missing()) && !self.links.is_connected(&peer) {
+                self.dial_known(now, peer, Why::Anchor);
+            }
+        }
     }
 
     /// Gives when the next of them may be dialled.
@@ -271,11 +284,6 @@ impl Manager {
             return earliest(self.book.next_ready(now.uptime), is_due.then_some(barren));
         }
         self.barren = None;
-        for peer in self.book.anchors_ready(now.uptime) {
-            if 0 < room && !self.links.is_connected(&peer) {
-                room -= usize::from(self.dial_known(now, peer, Why::Anchor));
-            }
-        }
         for _ in 0..PICKS_MAX {
             if room == 0 {
                 return None;
@@ -457,6 +465,10 @@ impl Dial {
             Self::Known { why, .. } => !matches!(why, Why::Feeler),
             Self::Connect(_) => false,
         }
+    }
+
+    const fn is_for_a_chosen_place(&self) -> bool {
+        self.is_for_a_place() && !matches!(self, Self::Known { why: Why::Needed, .. })
     }
 }
 

@@ -103,7 +103,16 @@ impl Manager {
             None if was_asked => self.counters.on_wrong_pong(),
             None => self.counters.on_unasked_pong(),
         }
-        self.arm(id);
+        let is_borne = is_right
+            || self
+                .links
+                .get_mut(id)
+                .is_some_and(|one| one.on_ping_heard(now.uptime));
+        if is_borne {
+            self.arm(id);
+        } else {
+            self.fault(now, id, Fault::PingFlood);
+        }
     }
 
     /// Takes the peer's `Hello` or `HelloAck`; the acceptor answers before anything else is said.
