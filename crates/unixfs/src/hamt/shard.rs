@@ -114,7 +114,7 @@ fn indexes(bitmap: &[u8], fanout: u64) -> Result<Vec<u64>, &'static str> {
 }
 
 fn read_slot(place: Place, link: Link, index: u64, header: Header) -> Result<Slot, &'static str> {
-    if !link.name.starts_with(prefix(index, header).as_bytes()) {
+    if !begins_with_index(&link.name, index, header.prefix_len) {
         return Err("a link is not named by its index");
     }
     let below = place.below(index, header);
@@ -130,6 +130,9 @@ fn read_slot(place: Place, link: Link, index: u64, header: Header) -> Result<Slo
     }
 }
 
-fn prefix(index: u64, header: Header) -> String {
-    format!("{index:0width$X}", width = header.prefix_len)
+/// Whether a link's name begins with the index in hexadecimal digits, as many as the width needs.
+fn begins_with_index(name: &[u8], index: u64, prefix_len: usize) -> bool {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let digit = |place: usize| DIGITS[(index >> (4 * place)) as usize % 16];
+    name.len() >= prefix_len && (0..prefix_len).all(|at| name[at] == digit(prefix_len - 1 - at))
 }

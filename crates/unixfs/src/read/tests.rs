@@ -326,6 +326,36 @@ proptest! {
     }
 
     #[test]
+    fn every_profile_comes_back(
+        length in 0usize..600,
+        version in 0u8..2,
+        raw in any::<bool>(),
+        hash in prop::sample::select(vec!["sha2-256", "sha2-512", "blake3"]),
+        inline in 0usize..64,
+        mode in prop::option::of(0u32..0o10000),
+    ) {
+        let profile = small(ImportProfile::V1_RAW_2025).with_raw_leaves(raw).with_inline_bytes_max(inline).unwrap();
+        let profile = profile.with_hash(hash.parse().unwrap()).unwrap();
+        let profile = profile.with_cid_version(version).unwrap_or(profile);
+        let metadata = crate::Metadata { mode, mtime: None };
+        let bytes: Vec<u8> = (0..length).map(|index| index as u8).collect();
+        let mut importer = Importer::with_metadata(profile, metadata);
+        importer.push(&bytes);
+        let (imported, mut blocks) = (importer.finish(), Blocks::new());
+        let (mut count, mut sum) = (0, 0);
+        while let Some(block) = importer.poll_block() {
+            prop_assert_eq!(rustle_types::content::verify(&block.cid, &block.bytes), Ok(()));
+            count += 1;
+            sum += block.bytes.len() as u64;
+            blocks.insert(block.cid, block.bytes);
+        }
+        prop_assert_eq!(read(Reader::new(imported.root), &blocks, 1000).unwrap(), bytes);
+        prop_assert_eq!(imported.blocks, count);
+        // A file of one chunk with a mode leaves the leaf without it behind.
+        prop_assert!(imported.tsize == sum || imported.blocks == 2 && mode.is_some());
+    }
+
+    #[test]
     fn any_block_is_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut blocks = Blocks::new();
         let root = put(&mut blocks, bytes.into());
