@@ -13,6 +13,10 @@ use crate::profile::{FOLDER_BYTES_MAX, FolderSize, ImportProfile};
 use crate::tree::{Block, Linked};
 use crate::unixfs::{Data, Kind, Metadata};
 
+mod tree;
+
+pub use tree::{FOLDER_DEPTH_MAX, FolderTree};
+
 /// Longest name of an entry: a shard of 256 of them stays below 2 MiB. File systems take 255.
 pub const NAME_BYTES_MAX: usize = 4096;
 /// Longest target of a symbolic link (`PATH_MAX` of Linux).
@@ -43,6 +47,12 @@ pub enum FolderError {
     /// More than [`FOLDER_ENTRIES_MAX`].
     #[error("a folder of more than {FOLDER_ENTRIES_MAX} entries is not built here; make folders of parts")]
     TooManyEntries,
+    /// A path without a name.
+    #[error("a path in a folder has at least one name")]
+    NoPath,
+    /// Folders in folders beyond [`FOLDER_DEPTH_MAX`].
+    #[error("folders are built {FOLDER_DEPTH_MAX} deep at most")]
+    TooDeep,
     /// A target that no symbolic link can have.
     #[error("a symbolic link's target has 1 to {TARGET_BYTES_MAX} bytes, not {0}")]
     Target(usize),
@@ -88,6 +98,15 @@ pub(crate) fn check_name(name: &[u8]) -> Result<(), &'static str> {
         name if name.contains(&b'/') => Err("it holds a slash"),
         name if name.contains(&0) => Err("it holds a zero byte"),
         _ => Ok(()),
+    }
+}
+
+/// The name of an entry, checked.
+fn checked(name: &[u8]) -> Result<Bytes, FolderError> {
+    let name = Bytes::copy_from_slice(name);
+    match check_name(&name) {
+        Ok(()) => Ok(name),
+        Err(why) => Err(FolderError::Name { name, why }),
     }
 }
 
@@ -152,10 +171,7 @@ impl FolderBuilder {
 
     /// Adds an entry, in any order. That no name comes twice is seen at the end.
     pub fn add(&mut self, name: &[u8], linked: Linked) -> Result<(), FolderError> {
-        let name = Bytes::copy_from_slice(name);
-        if let Err(why) = check_name(&name) {
-            return Err(FolderError::Name { name, why });
-        }
+        let name = checked(name)?;
         if FOLDER_ENTRIES_MAX <= self.links.len() {
             return Err(FolderError::TooManyEntries);
         }

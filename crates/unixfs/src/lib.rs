@@ -4,7 +4,8 @@
 //!   [`make_leaf`] and [`Tree`] are its halves, for a caller that hashes leaves on many threads.
 //! * [`Reader`] says which blocks it needs, far enough ahead that an exchange can prefetch, takes them in any order
 //!   and gives the bytes of the file, or of a range of it, in order.
-//! * [`FolderBuilder`] makes a folder of entries, in shards where it is large, [`make_symlink`] a symbolic link.
+//! * [`FolderBuilder`] makes a folder of entries, in shards where it is large, [`FolderTree`] folders in folders of
+//!   paths, [`make_symlink`] a symbolic link.
 //! * [`Lister`] gives the entries of a folder, [`Resolver`] follows a path through folders, [`Stat`] says what a root
 //!   block is. All three say which blocks they need, as the reader does.
 //! * [`dagpb`] and [`unixfs`] are the two codecs below: the node with its links, and the message in its data field.
@@ -68,8 +69,8 @@ mod tree;
 pub mod unixfs;
 
 pub use folder::{
-    FOLDER_ENTRIES_MAX, FolderBlocks, FolderBuilder, FolderError, NAME_BYTES_MAX, TARGET_BYTES_MAX,
-    make_symlink, wrap,
+    FOLDER_DEPTH_MAX, FOLDER_ENTRIES_MAX, FolderBlocks, FolderBuilder, FolderError, FolderTree,
+    NAME_BYTES_MAX, TARGET_BYTES_MAX, make_symlink, wrap,
 };
 pub use hamt::{ShardBuilder, name_hash};
 pub use import::{Imported, Importer};
