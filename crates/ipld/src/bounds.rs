@@ -29,11 +29,13 @@ pub(crate) fn check_cbor(bytes: &[u8]) -> Result<(), IpldError> {
             *left -= 1;
         }
         let wide = match head & 0x1f {
+            0..24 => 0,
             24 => 1,
             25 => 2,
             26 => 4,
             27 => 8,
-            _ => 0,
+            // No such header, or one without a length. The decoder takes keys of the latter kind.
+            _ => return Err(IpldError::NotCanonical),
         };
         // A header that is cut off ends the count; the decoder will say so.
         let Some((number, behind)) = behind.split_at_checked(wide) else {
@@ -138,6 +140,8 @@ mod tests {
         // A list of lists that end is wide, not deep.
         let wide = [&[0x99, 0x03, 0xe8][..], &[0x80; 1000]].concat();
         assert_eq!(check_cbor(&wide), Ok(()));
+        // A map with a key of no length that ends at once.
+        assert_eq!(check_cbor(&[0xa1, 0x7f, 0xff, 1]), Err(IpldError::NotCanonical));
     }
 
     #[test]

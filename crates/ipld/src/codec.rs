@@ -43,7 +43,15 @@ pub fn decode(cid: &Cid, bytes: Bytes) -> Result<Ipld, IpldError> {
         CODEC_DAG_PB => decode_pb(cid, bytes),
         CODEC_DAG_CBOR => {
             check_cbor(&bytes)?;
-            serde_ipld_dagcbor::from_slice(&bytes).map_err(|error| malformed(cid, &error))
+            let value: Ipld =
+                serde_ipld_dagcbor::from_slice(&bytes).map_err(|error| malformed(cid, &error))?;
+            // The decoder is strict, but not in all it reads; equal values shall be equal blocks.
+            let again = serde_ipld_dagcbor::to_vec(&value).map_err(|error| malformed(cid, &error))?;
+            if again == bytes {
+                Ok(value)
+            } else {
+                Err(IpldError::NotCanonical)
+            }
         }
         CODEC_DAG_JSON => {
             check_json(&bytes)?;

@@ -24,6 +24,9 @@ pub enum IpldError {
         /// Where decoding ended.
         error: String,
     },
+    /// dag-cbor that says something in another way than the one it has.
+    #[error("the block is no dag-cbor: each value has one form there, and it has another")]
+    NotCanonical,
     /// More values than [`VALUES_MAX`].
     #[error("more than {VALUES_MAX} values in one block are not decoded")]
     TooManyValues,
