@@ -9,6 +9,7 @@
 //! (control.run)(b"anything at all");
 //! ```
 
+mod content;
 mod control;
 mod exchange;
 mod frames;
@@ -40,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     streams::TARGET,
     records::TARGET,
     manager::TARGET,
+    content::TARGET,
 ];
 
 /// The target of this name.
