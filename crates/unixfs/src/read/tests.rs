@@ -227,6 +227,42 @@ fn a_doubling_tree_of_nothing_costs_nothing() {
 }
 
 #[test]
+fn a_range_of_a_doubling_tree_costs_one_way_down() {
+    // 2^50 bytes in 51 blocks: honest sizes, and the same child twice on each level.
+    let mut blocks = Blocks::new();
+    let mut child = put(&mut blocks, file_block(b"x"));
+    for level in 0..50 {
+        child = node(&mut blocks, &[(child, 1 << level); 2], Some(2 << level));
+    }
+    let mut reader = Reader::with_range(child, (1 << 49) - 2, Some(4));
+    let (mut bytes, mut fetched) = (Vec::new(), 0);
+    loop {
+        for cid in reader.wants(0) {
+            fetched += 1;
+            reader.supply(&cid, blocks[&cid].clone()).unwrap();
+        }
+        match reader.poll().unwrap() {
+            Progress::Bytes(part) => bytes.extend_from_slice(&part),
+            Progress::Need(_) => {}
+            Progress::Done => break,
+        }
+    }
+    assert_eq!(bytes, b"xxxx");
+    assert_eq!(reader.size(), Some(1 << 50), "who reads it whole is told first");
+    assert!(fetched < 4 * 50, "{fetched} blocks");
+}
+
+fn file_block(bytes: &'static [u8]) -> Bytes {
+    let data = Data {
+        data: Some(Bytes::from_static(bytes)),
+        filesize: Some(bytes.len() as u64),
+        ..Data::new(Kind::File)
+    };
+    let (links, data) = (vec![], Some(data.encode()));
+    Node { links, data }.encode()
+}
+
+#[test]
 fn a_tree_beyond_the_depth_is_refused() {
     let (leaf, mut blocks) = import(ImportProfile::V1_RAW_2025, b"x");
     let mut root = leaf;
