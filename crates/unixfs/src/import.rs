@@ -18,6 +18,10 @@ pub struct Importer {
     chunk: BytesMut,
     tree: Tree,
     blocks: VecDeque<Block>,
+    /// Whether the root of a file with one chunk is another block than its leaf: then it has metadata.
+    replaces_only_leaf: bool,
+    /// The first leaf, while it may be replaced so.
+    held: Option<Block>,
     given: u64,
 }
 
@@ -63,6 +67,8 @@ impl Importer {
             chunk,
             tree,
             blocks: VecDeque::new(),
+            replaces_only_leaf: !metadata.is_empty(),
+            held: None,
             given: 0,
         }
     }
@@ -98,6 +104,9 @@ impl Importer {
             }
         };
         self.drain_tree();
+        if self.held.take().is_some() {
+            self.given -= 1;
+        }
         Imported {
             root: root.cid,
             bytes,
@@ -113,8 +122,13 @@ impl Importer {
 
     fn add_chunk(&mut self, chunk: Bytes) {
         let (leaf, block) = make_leaf(&self.profile, chunk);
+        if self.replaces_only_leaf && self.given == 0 {
+            self.held = Some(block);
+        } else {
+            self.blocks.extend(self.held.take());
+            self.blocks.push_back(block);
+        }
         self.given += 1;
-        self.blocks.push_back(block);
         self.tree.push(leaf);
         self.drain_tree();
     }

@@ -178,7 +178,7 @@ impl Tree {
         self.levels[level].push(child);
     }
 
-    /// The root of a file with metadata and one chunk: the leaf's block stays behind, unused.
+    /// The root of a file with metadata and one chunk: the leaf's block is then part of nothing.
     fn replace_only_leaf(&mut self, chunk: &Bytes) -> Child {
         let bytes = wrapped_chunk(chunk, &self.metadata);
         let (file_bytes, tsize) = (chunk.len() as u64, bytes.len() as u64);

@@ -387,8 +387,7 @@ proptest! {
         }
         prop_assert_eq!(read(Reader::new(imported.root), &blocks, 1000).unwrap(), bytes);
         prop_assert_eq!(imported.blocks, count);
-        // A file of one chunk with a mode leaves the leaf without it behind.
-        prop_assert!(imported.tsize == sum || imported.blocks == 2 && mode.is_some());
+        prop_assert_eq!(imported.tsize, sum);
     }
 
     #[test]
