@@ -557,6 +557,10 @@ mod seek_tests;
 mod greeting_tests;
 
 #[cfg(test)]
+#[path = "stranger_tests.rs"]
+mod stranger_tests;
+
+#[cfg(test)]
 #[path = "sequence_tests.rs"]
 mod sequence_tests;
 

@@ -1,12 +1,12 @@
 //! Lists of peers: whom to ask, what to believe, what to tell.
 
-use rustle_types::{Now, PeerId, Reach, Timestamp};
+use rustle_types::{Multiaddr, Now, PeerId, Reach, Timestamp};
 use rustle_wire::{PeerEntry, PeersList, PeersRequest, Services};
 
 use super::Manager;
 use crate::Output;
 use crate::book::{Learned, SourceKind};
-use crate::exchange::may_tell;
+use crate::exchange::{credible, may_tell};
 
 /// Peers of the book that a list is chosen from.
 const POOL_MAX: usize = 1_024;
@@ -108,11 +108,24 @@ impl Manager {
         self.hearings.on_unheard(now.uptime, peer, &mut self.rng);
     }
 
-    /// Whether a peer is in a private network with us.
+    /// Whether a peer is in a private network with us. A relay that is says nothing of whoever comes through it.
     fn is_local(&self, peer: &PeerId) -> bool {
         self.links
             .of(peer)
-            .any(|(_, one)| Reach::of(&one.address) == Some(Reach::Local))
+            .any(|(_, one)| !one.is_relayed() && Reach::of(&one.address) == Some(Reach::Local))
+    }
+
+    /// Enters where a peer says that it lives, as far as that is believed. All of it counts as heard of from where the
+    /// connection comes from; only a dial shows what is true.
+    pub(super) fn learn_of_itself(
+        &mut self,
+        now: Now,
+        peer: PeerId,
+        named: &[Multiaddr],
+        teller: &Multiaddr,
+    ) {
+        let named = credible(named, &peer, self.is_local(&peer));
+        self.learn(now, peer, &named, SourceKind::Hello, teller);
     }
 }
 

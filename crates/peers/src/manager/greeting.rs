@@ -5,7 +5,6 @@ use rustle_wire::{Control, Disconnect, DisconnectReason, Hello, Services, Versio
 
 use super::Manager;
 use super::places::NoPlace;
-use crate::book::SourceKind;
 use crate::connection::Phase;
 use crate::{Class, ConnectError, Fault, Output, Why};
 
@@ -195,7 +194,7 @@ impl Manager {
         let (is_chosen, is_relayed) = (connection.is_chosen(), connection.is_relayed());
         let is_outbound = connection.is_outbound();
         let first = !self.is_up(&peer);
-        self.learn(now, peer, &hello.listen_addresses, SourceKind::Hello, &address);
+        self.learn_of_itself(now, peer, &hello.listen_addresses, &address);
         if is_chosen && !is_relayed {
             self.book.on_reached(now, &peer, &address);
         } else if is_outbound && !is_relayed {
@@ -232,7 +231,7 @@ impl Manager {
     /// The address of a feeler is good; that was all we wanted to know.
     fn on_felt(&mut self, now: Now, id: ConnectionId, peer: PeerId, hello: &Hello) {
         if let Some(address) = self.links.get(id).map(|connection| connection.address.clone()) {
-            self.learn(now, peer, &hello.listen_addresses, SourceKind::Hello, &address);
+            self.learn_of_itself(now, peer, &hello.listen_addresses, &address);
             self.book.on_reached(now, &peer, &address);
             self.book
                 .set_accepts_inbound(&peer, hello.services.contains(Services::INBOUND));
