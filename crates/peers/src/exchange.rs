@@ -3,7 +3,11 @@
 //! Lists help newcomers, and they are the way in for whoever wants to fill an address book with its own. So lists are taken
 //! only from peers that we dialled and asked, a bounded number of addresses each, and given as a random part of what we
 //! know, the same part to all for an hour: nobody can read the whole book by asking often.
+//!
+//! All of this is counted beyond the end of a connection, and for hosts as well as for peers: else whoever comes back each
+//! second, or under a new name, would have no bounds at all.
 
+mod allowance;
 mod credence;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,10 +17,11 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rustle_types::limits::{PEER_ADDRESSES_LISTED_MAX, PEERS_LISTED_MAX};
-use rustle_types::{PeerId, Uptime};
+use rustle_types::{Host, PeerId, Uptime};
 use rustle_wire::{PeerEntry, PeersList};
 
 use crate::Fault;
+use allowance::Allowances;
 use credence::is_sane;
 pub(crate) use credence::{credible, may_tell};
 
@@ -27,31 +32,60 @@ const ANSWER_EVERY: Duration = Duration::from_secs(240);
 /// After its first list a peer may tell so many addresses a second, and save up some.
 const HEARD_PER_SECOND: f64 = 0.1;
 const HEARD_SAVED_MAX: f64 = 32.0;
+/// So long a teller that is gone is remembered: until it would have earned a whole first list.
+const GONE_FOR: Duration = Duration::from_secs(1280);
+/// Tellers that are gone and remembered; for one more, the one that went first is forgotten.
+const GONE_MAX: usize = 1_024;
+/// What all those on one host that we did not choose may tell, first lists included, before they must earn it.
+const HEARD_OF_HOST_MAX: f64 = 128.0;
+/// Askers that are remembered; for one more, the one that asked first is forgotten.
+const ASKED_MAX: usize = 4_096;
+/// Lists that one host may have at once, and one more each time its share of [`ANSWER_EVERY`] has gone by.
+const ANSWERS_OF_HOST_MAX: u32 = 8;
 /// The part of what may be told that is told; of little, all of it up to the least number.
 const TOLD_PERCENT: usize = 23;
 const TOLD_MIN: usize = 32;
 /// A full list is kept for so long, give or take a tenth.
 const KEPT: Duration = Duration::from_secs(3600);
 
-/// What we tell. Holds one entry per connected peer that has asked, and two lists.
-#[derive(Debug, Default)]
+/// What we tell. Holds at most [`ASKED_MAX`] askers, and two lists.
+#[derive(Debug)]
 pub(crate) struct Answers {
-    asked: BTreeMap<PeerId, Uptime>,
+    asked: BTreeMap<PeerId, Asker>,
+    hosts: Allowances,
     /// By whether the askers are in a private network with us.
     kept: BTreeMap<bool, (Uptime, PeersList)>,
 }
 
-/// What we are told. Holds one entry per connected peer that we dialled.
-#[derive(Debug, Default)]
+#[derive(Debug)]
+struct Asker {
+    last: Uptime,
+    /// It was disconnected since: it need not know that it asks too soon.
+    has_left: bool,
+}
+
+/// What we are told. Holds one entry per connected peer that is asked, and at most [`GONE_MAX`] of others.
+#[derive(Debug)]
 pub(crate) struct Hearings {
     tellers: BTreeMap<PeerId, Teller>,
+    /// Those that are up, by when they are to be asked.
     due: BTreeSet<(Uptime, PeerId)>,
+    /// Those that are not, the one that went first in front.
+    gone: BTreeSet<(Uptime, PeerId)>,
+    hosts: Allowances,
 }
 
 #[derive(Debug)]
 struct Teller {
-    /// In `due`, where it waits for its turn.
+    /// When it is to be asked, unless it was asked a moment ago. In `due` while it is up.
     next: Option<Uptime>,
+    /// Whether it was asked and has not answered.
+    is_asked: bool,
+    is_up: bool,
+    /// Since when it is not connected; in `gone` then.
+    gone: Option<Uptime>,
+    /// Where it comes from, unless we chose it.
+    host: Option<Host>,
     is_first: bool,
     allowance: f64,
     counted: Uptime,
@@ -78,17 +112,52 @@ impl Heard {
 
 // === impl Answers ===
 
-impl Answers {
-    /// Whether a peer may have a list now.
-    pub(crate) fn may_ask(&mut self, now: Uptime, peer: PeerId) -> Result<(), Fault> {
-        if self
-            .asked
-            .get(&peer)
-            .is_some_and(|last| now < *last + ANSWER_EVERY)
-        {
-            return Err(Fault::ListFlood);
+impl Default for Answers {
+    fn default() -> Self {
+        let at_once = f64::from(ANSWERS_OF_HOST_MAX);
+        Self {
+            asked: BTreeMap::new(),
+            hosts: Allowances::new(at_once / ANSWER_EVERY.as_secs_f64(), at_once),
+            kept: BTreeMap::new(),
         }
-        self.asked.insert(peer, now);
+    }
+}
+
+impl Answers {
+    /// Whether a peer at a host may have a list now. The fault is that of a peer that knows better.
+    pub(crate) fn may_ask(
+        &mut self,
+        now: Uptime,
+        peer: PeerId,
+        host: Option<Host>,
+    ) -> Result<(), Option<Fault>> {
+        if let Some(asker) = self.asked.get_mut(&peer)
+            && now < asker.last + ANSWER_EVERY
+        {
+            // It may have been started anew, and remember nothing.
+            let has_left = std::mem::take(&mut asker.has_left);
+            return Err((!has_left).then_some(Fault::ListFlood));
+        }
+        if let Some(host) = host {
+            if self.hosts.left(now, host) < 1.0 {
+                return Err(None);
+            }
+            self.hosts.spend(now, host, 1.0);
+        }
+        if ASKED_MAX <= self.asked.len() && !self.asked.contains_key(&peer) {
+            self.asked.retain(|_, asker| now < asker.last + ANSWER_EVERY);
+            let first = self.asked.iter().min_by_key(|(_, asker)| asker.last);
+            if let Some(first) = first.map(|(peer, _)| *peer)
+                && ASKED_MAX <= self.asked.len()
+            {
+                self.asked.remove(&first);
+            }
+        }
+        let asker = Asker {
+            last: now,
+            has_left: false,
+        };
+        self.asked.insert(peer, asker);
         Ok(())
     }
 
@@ -129,9 +198,11 @@ impl Answers {
         }
     }
 
-    /// Forgets a peer that is gone.
-    pub(crate) fn forget(&mut self, peer: &PeerId) {
-        self.asked.remove(peer);
+    /// Notes that a peer is gone; what it has had still counts.
+    pub(crate) fn on_gone(&mut self, peer: &PeerId) {
+        if let Some(asker) = self.asked.get_mut(peer) {
+            asker.has_left = true;
+        }
     }
 }
 
@@ -153,18 +224,40 @@ fn choose(mut pool: Vec<PeerEntry>, rng: &mut StdRng) -> PeersList {
 
 // === impl Hearings ===
 
+impl Default for Hearings {
+    fn default() -> Self {
+        Self {
+            tellers: BTreeMap::new(),
+            due: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            hosts: Allowances::new(HEARD_PER_SECOND, HEARD_OF_HOST_MAX),
+        }
+    }
+}
+
 impl Hearings {
-    /// Notes that a peer that we dialled is up; it is asked at once.
-    pub(crate) fn on_up(&mut self, now: Uptime, peer: PeerId) {
-        self.forget(&peer);
-        let teller = Teller {
+    /// Notes that a peer that is to be asked is up: at once, unless it was lately. `host` is where it comes from, unless we
+    /// chose it.
+    pub(crate) fn on_up(&mut self, now: Uptime, peer: PeerId, host: Option<Host>) {
+        self.expire(now);
+        let fresh = Teller {
             next: Some(now),
+            is_asked: false,
+            is_up: true,
+            gone: None,
+            host,
             is_first: true,
             allowance: 0.0,
             counted: now,
         };
-        self.tellers.insert(peer, teller);
-        self.due.insert((now, peer));
+        let teller = self.tellers.entry(peer).or_insert(fresh);
+        if let Some(gone) = teller.gone.take() {
+            self.gone.remove(&(gone, peer));
+        }
+        (teller.is_up, teller.host) = (true, host);
+        let next = teller.next.map_or(now + ASK_EVERY, |next| now.max(next));
+        teller.next = Some(next);
+        self.due.insert((next, peer));
     }
 
     /// Takes the next peer that is to be asked now.
@@ -173,6 +266,7 @@ impl Hearings {
         self.due.remove(&(at, peer));
         if let Some(teller) = self.tellers.get_mut(&peer) {
             teller.next = None;
+            teller.is_asked = true;
         }
         Some(peer)
     }
@@ -191,10 +285,14 @@ impl Hearings {
         is_local: bool,
         rng: &mut StdRng,
     ) -> Result<Heard, Fault> {
-        let Some(teller) = self.tellers.get_mut(&peer).filter(|teller| teller.next.is_none()) else {
+        let Some(teller) = self.tellers.get_mut(&peer).filter(|teller| teller.is_asked) else {
             return Err(Fault::UnaskedList);
         };
+        teller.is_asked = false;
         let mut room = teller.room(now);
+        if let Some(host) = teller.host {
+            room = room.min(whole(self.hosts.left(now, host)));
+        }
         let mut heard = Heard::default();
         for mut entry in list.entries {
             let told = entry.addresses.len();
@@ -212,7 +310,16 @@ impl Hearings {
                 heard.entries.push(entry);
             }
         }
-        teller.spend(heard.entries.iter().map(|entry| entry.addresses.len()).sum());
+        #[expect(clippy::cast_precision_loss, reason = "at most PEERS_LISTED_MAX")]
+        let taken = heard
+            .entries
+            .iter()
+            .map(|entry| entry.addresses.len())
+            .sum::<usize>() as f64;
+        teller.spend(taken);
+        if let Some(host) = teller.host {
+            self.hosts.spend(now, host, taken);
+        }
         self.ask_later(now, peer, rng);
         Ok(heard)
     }
@@ -222,18 +329,49 @@ impl Hearings {
         self.ask_later(now, peer, rng);
     }
 
-    /// Forgets a peer that is gone.
-    pub(crate) fn forget(&mut self, peer: &PeerId) {
-        if let Some(next) = self.tellers.remove(peer).and_then(|teller| teller.next) {
-            self.due.remove(&(next, *peer));
+    /// Notes that a peer is not up any more.
+    pub(crate) fn on_down(&mut self, peer: &PeerId) {
+        if let Some(teller) = self.tellers.get_mut(peer) {
+            teller.is_up = false;
+            if let Some(next) = teller.next {
+                self.due.remove(&(next, *peer));
+            }
+        }
+    }
+
+    /// Notes that a peer is gone; what it has told still counts.
+    pub(crate) fn on_gone(&mut self, now: Uptime, peer: &PeerId) {
+        self.on_down(peer);
+        if let Some(teller) = self.tellers.get_mut(peer).filter(|teller| teller.gone.is_none()) {
+            teller.next = teller.next.or(Some(now + ASK_EVERY));
+            teller.gone = Some(now);
+            self.gone.insert((now, *peer));
+            self.expire(now);
+        }
+    }
+
+    /// Forgets those that are gone and would have earned all back, and those that are too many.
+    fn expire(&mut self, now: Uptime) {
+        while let Some((since, peer)) = self.gone.first().copied() {
+            if now < since + GONE_FOR && self.gone.len() <= GONE_MAX {
+                return;
+            }
+            self.gone.pop_first();
+            self.tellers.remove(&peer);
         }
     }
 
     fn ask_later(&mut self, now: Uptime, peer: PeerId, rng: &mut StdRng) {
-        if let Some(teller) = self.tellers.get_mut(&peer).filter(|teller| teller.next.is_none()) {
+        let Some(teller) = self.tellers.get_mut(&peer) else {
+            return;
+        };
+        teller.is_asked = false;
+        if teller.next.is_none() {
             let next = now + ASK_EVERY.mul_f64(rng.random_range(0.9..=1.1));
             teller.next = Some(next);
-            self.due.insert((next, peer));
+            if teller.is_up {
+                self.due.insert((next, peer));
+            }
         }
     }
 }
@@ -249,159 +387,26 @@ impl Teller {
         let earned = (now - self.counted).as_secs_f64() * HEARD_PER_SECOND;
         self.allowance = (self.allowance + earned).min(HEARD_SAVED_MAX);
         self.counted = now;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "between 0 and HEARD_SAVED_MAX"
-        )]
-        let whole = self.allowance as usize;
-        whole
+        whole(self.allowance)
     }
 
-    fn spend(&mut self, addresses: usize) {
+    fn spend(&mut self, addresses: f64) {
         if self.is_first {
             self.is_first = false;
             return;
         }
-        #[expect(clippy::cast_precision_loss, reason = "at most PEERS_LISTED_MAX")]
-        let spent = addresses as f64;
-        self.allowance = (self.allowance - spent).max(0.0);
+        self.allowance = (self.allowance - addresses).max(0.0);
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "between 0 and what is saved up, and negative numbers become 0"
+)]
+const fn whole(allowance: f64) -> usize {
+    allowance as usize
 }
 
 #[cfg(test)]
-mod tests {
-    use rand::SeedableRng as _;
-    use rustle_wire::Services;
-
-    use super::*;
-
-    fn peer(number: usize) -> PeerId {
-        let [.., a, b] = number.to_be_bytes();
-        PeerId::from_bytes(&[0, 2, a, b]).unwrap()
-    }
-
-    fn entry(number: usize) -> PeerEntry {
-        PeerEntry {
-            peer: peer(number),
-            addresses: vec![
-                format!("/ip4/20.{}.{}.1/tcp/1", number / 256, number % 256)
-                    .parse()
-                    .unwrap(),
-            ],
-            services: Services::INBOUND,
-            days_ago: 0,
-        }
-    }
-
-    fn list(range: std::ops::Range<usize>) -> PeersList {
-        PeersList {
-            entries: range.map(entry).collect(),
-        }
-    }
-
-    fn rng() -> StdRng {
-        StdRng::seed_from_u64(1)
-    }
-
-    fn at(seconds: u64) -> Uptime {
-        Uptime::from_secs(seconds)
-    }
-
-    #[test]
-    fn the_first_list_is_taken_whole_and_then_one_address_in_ten_seconds() {
-        let (mut hearings, mut rng) = (Hearings::default(), rng());
-        hearings.on_up(at(0), peer(9));
-        assert_eq!(hearings.take_due(at(0)), Some(peer(9)));
-        let heard = hearings
-            .hear(at(1), peer(9), list(0..128), false, &mut rng)
-            .unwrap();
-        assert_eq!(heard.entries.len(), 128);
-        assert_eq!(hearings.take_due(at(200)), None);
-        let next = hearings.next_ask().unwrap();
-        assert!(at(271) <= next && next <= at(331), "{next:?}");
-        assert_eq!(hearings.take_due(next), Some(peer(9)));
-        let heard = hearings
-            .hear(at(301), peer(9), list(200..300), false, &mut rng)
-            .unwrap();
-        assert_eq!(
-            (heard.entries.len(), heard.surplus),
-            (30, 70),
-            "0.1 a second for 301 seconds"
-        );
-        assert_eq!(hearings.take_due(at(700)), Some(peer(9)));
-        hearings.on_unheard(at(700), peer(9), &mut rng);
-        assert_eq!(hearings.take_due(at(1_100)), Some(peer(9)));
-        let heard = hearings
-            .hear(at(9_999), peer(9), list(300..400), false, &mut rng)
-            .unwrap();
-        assert_eq!(heard.entries.len(), 32, "what is saved up has a bound");
-    }
-
-    #[test]
-    fn a_list_that_nobody_asked_for_is_a_fault() {
-        let (mut hearings, mut rng) = (Hearings::default(), rng());
-        let unasked = hearings.hear(at(0), peer(9), list(0..1), false, &mut rng);
-        assert!(matches!(unasked, Err(Fault::UnaskedList)));
-        hearings.on_up(at(0), peer(9));
-        assert!(
-            hearings
-                .hear(at(0), peer(9), list(0..1), false, &mut rng)
-                .is_err(),
-            "not asked yet"
-        );
-        hearings.take_due(at(0));
-        assert!(hearings.hear(at(0), peer(9), list(0..1), false, &mut rng).is_ok());
-        assert!(
-            hearings
-                .hear(at(0), peer(9), list(0..1), false, &mut rng)
-                .is_err(),
-            "once"
-        );
-        hearings.forget(&peer(9));
-        assert_eq!((hearings.next_ask(), hearings.tellers.len()), (None, 0));
-    }
-
-    #[test]
-    fn the_book_cannot_be_read_by_asking_often() {
-        let (mut answers, mut rng) = (Answers::default(), rng());
-        let pool = |_: &mut StdRng| (0..1_000).map(entry).collect::<Vec<_>>();
-        let mut seen = BTreeSet::new();
-        for asker in 2_000..2_100 {
-            let list = answers.list(at(60), &peer(asker), 0, false, &mut rng, pool);
-            assert!(list.entries.len() <= PEERS_LISTED_MAX);
-            seen.extend(list.entries.iter().map(|entry| entry.peer));
-        }
-        assert_eq!(seen.len(), PEERS_LISTED_MAX, "a hundred askers get one list");
-        let later = answers.list(at(60 + 4_000), &peer(1), 5, false, &mut rng, pool);
-        assert_eq!(later.entries.len(), 5);
-    }
-
-    #[test]
-    fn a_short_list_is_not_kept_and_never_names_the_asker() {
-        let (mut answers, mut rng) = (Answers::default(), rng());
-        let two = |_: &mut StdRng| vec![entry(1), entry(2)];
-        assert_eq!(
-            answers.list(at(0), &peer(1), 0, false, &mut rng, two).entries,
-            [entry(2)]
-        );
-        let three = |_: &mut StdRng| vec![entry(1), entry(2), entry(3)];
-        assert_eq!(
-            answers
-                .list(at(1), &peer(9), 0, false, &mut rng, three)
-                .entries
-                .len(),
-            3
-        );
-    }
-
-    #[test]
-    fn a_peer_has_one_list_in_four_minutes() {
-        let mut answers = Answers::default();
-        assert!(answers.may_ask(at(0), peer(1)).is_ok());
-        assert!(matches!(answers.may_ask(at(239), peer(1)), Err(Fault::ListFlood)));
-        assert!(answers.may_ask(at(240), peer(1)).is_ok());
-        answers.forget(&peer(1));
-        assert!(answers.asked.is_empty());
-    }
-}
+mod tests;

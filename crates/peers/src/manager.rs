@@ -268,8 +268,8 @@ impl Manager {
             self.on_down(peer);
         }
         if !self.is_connected(&peer) {
-            self.hearings.forget(&peer);
-            self.answers.forget(&peer);
+            self.hearings.on_gone(now.uptime, &peer);
+            self.answers.on_gone(&peer);
             let lasted = now.uptime - connection.since;
             self.book.on_lost(now, &peer, lasted, &mut self.rng);
         }
@@ -277,7 +277,7 @@ impl Manager {
 
     fn on_down(&mut self, peer: PeerId) {
         self.on_relay_gone(&peer);
-        self.hearings.forget(&peer);
+        self.hearings.on_down(&peer);
         self.outbox.push(Output::Down { peer });
     }
 

@@ -92,3 +92,45 @@ fn what_a_peer_says_of_itself_is_heard_of_not_reached() {
     assert_eq!(known.table, crate::book::TableKind::New);
     assert!(known.addresses.iter().all(|known| !known.is_verified()));
 }
+
+#[test]
+fn whoever_comes_back_each_second_gets_and_tells_no_more() {
+    // By itself, and with a new name each time.
+    for is_renamed in [false, true] {
+        let mut alice = Manager::new(config(ALICE), 1);
+        let (mut taken, mut answered) = (0, 0);
+        for number in 1..=40u64 {
+            let (now, peer) = (at(number * 1_000), stranger(if is_renamed { number } else { 1 }));
+            let connection = ConnectionId(number);
+            come(&mut alice, now, number, peer, "/ip4/8.8.8.8/tcp/5555");
+            let message = Control::Hello(hello_of(&Manager::new(config(BOB), 2)));
+            alice.handle(now, Input::Control { connection, message });
+            if drain(&mut alice)
+                .iter()
+                .any(|one| matches!(one, Output::AskPeers { .. }))
+            {
+                let entries = (0..128u64).map(|other| rustle_wire::PeerEntry {
+                    peer: stranger(1_000 + number * 128 + other),
+                    addresses: vec![format!("/ip4/20.{number}.{other}.1/tcp/1").parse().unwrap()],
+                    services: rustle_wire::Services::INBOUND,
+                    days_ago: 0,
+                });
+                let entries = entries.collect();
+                let list = rustle_wire::PeersList { entries };
+                let before = alice.counters().addresses_learned;
+                alice.handle(now, Input::PeersHeard { peer, list });
+                taken += alice.counters().addresses_learned - before;
+            }
+            let (request, asked) = (number, rustle_wire::PeersRequest::default());
+            alice.handle(now, Input::PeersAsked { request, peer, asked });
+            let outputs = drain(&mut alice);
+            let is_answer = |one: &&Output| matches!(one, Output::AnswerPeers { list: Some(_), .. });
+            answered += outputs.iter().filter(is_answer).count();
+            alice.handle(now, Input::Disconnected { connection });
+            drain(&mut alice);
+        }
+        assert!(taken <= 132, "{taken} addresses of one host");
+        assert!(answered <= if is_renamed { 9 } else { 1 }, "{answered} lists");
+        assert!(0 < taken && 0 < answered);
+    }
+}

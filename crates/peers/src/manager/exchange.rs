@@ -1,6 +1,6 @@
 //! Lists of peers: whom to ask, what to believe, what to tell.
 
-use rustle_types::{Multiaddr, Now, PeerId, Reach, Timestamp};
+use rustle_types::{Host, Multiaddr, Now, PeerId, Reach, Timestamp};
 use rustle_wire::{PeerEntry, PeersList, PeersRequest, Services};
 
 use super::Manager;
@@ -25,7 +25,8 @@ impl Manager {
         let refused = if !self.is_up(&peer) || self.config.light {
             Some(None)
         } else {
-            self.answers.may_ask(now.uptime, peer).err().map(Some)
+            let host = self.links.of(&peer).find_map(|(_, one)| Host::of(&one.address));
+            self.answers.may_ask(now.uptime, peer, host).err()
         };
         if let Some(fault) = refused {
             self.counters.on_list_declined();

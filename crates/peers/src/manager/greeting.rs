@@ -1,6 +1,6 @@
 //! The handshake and what follows on the control stream.
 
-use rustle_types::{ConnectionId, Now, PeerId};
+use rustle_types::{ConnectionId, Host, Now, PeerId};
 use rustle_wire::{Control, Disconnect, DisconnectReason, Hello, Services, Versions};
 
 use super::Manager;
@@ -216,7 +216,9 @@ impl Manager {
                 hello: Box::new(hello),
             });
             if may_share {
-                self.hearings.on_up(now.uptime, peer);
+                // A new name costs nothing; whom we dial ourselves, we chose.
+                let host = Host::of(&address).filter(|_| !is_chosen);
+                self.hearings.on_up(now.uptime, peer, host);
                 self.ask_for_peers(now);
             }
         } else {
