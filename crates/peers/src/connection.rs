@@ -17,6 +17,9 @@ const PINGS_BURST: u32 = 10;
 /// is told to ask as often as its settings allow does so once a second.
 const PING_REFILL: Duration = Duration::from_millis(500);
 
+/// A foreign connection over which nothing went for so long has no use, and is closed unless somebody wanted it.
+pub const FOREIGN_SILENCE_MAX: Duration = Duration::from_secs(300);
+
 /// How far a connection has come.
 #[derive(Debug)]
 pub(crate) enum Phase {
@@ -79,6 +82,8 @@ pub(crate) struct Connection {
     round_trips: u32,
     /// When something went over the connection, as far as we know.
     pub(crate) active: Uptime,
+    /// When it was last spared although nothing goes over it.
+    spared: Uptime,
     /// Whether the network has been asked, and has not answered yet.
     probing: bool,
     ping: Option<Ping>,
@@ -127,6 +132,7 @@ impl Connection {
             round_trips: 0,
             useful: Useful::default(),
             active: now,
+            spared: now,
             probing: false,
             ping: None,
             pings_left: (PINGS_BURST, now),
@@ -149,6 +155,16 @@ impl Connection {
         self.on_activity(Uptime::from_duration(active));
         let silent = self.active + config.ping_idle <= now;
         was_probing && silent && self.is_ready() && self.ping.is_none()
+    }
+
+    /// Whether nothing went for too long over a connection that is good for nothing else.
+    pub(crate) fn is_idle_foreign(&self, now: Uptime) -> bool {
+        matches!(self.phase, Phase::Foreign) && self.active + FOREIGN_SILENCE_MAX <= now
+    }
+
+    /// Notes that it stays all the same.
+    pub(crate) fn spare(&mut self, now: Uptime) {
+        self.spared = now;
     }
 
     /// Takes the answer to a ping; whether it was the right one.
@@ -211,9 +227,9 @@ impl Connection {
         match (&self.phase, &self.ping) {
             (Phase::Ready(_), Some(ping)) if config.ping_tries <= ping.tries => Due::Dead,
             (Phase::Ready(_), Some(_)) => Due::Ping,
-            (Phase::Ready(_), None) => Due::Probe,
+            (Phase::Ready(_), None) | (Phase::Foreign, _) => Due::Probe,
             (Phase::Opening | Phase::AwaitAck | Phase::AwaitHello, _) => Due::Late,
-            (Phase::Foreign | Phase::Closing, _) => Due::Nothing,
+            (Phase::Closing, _) => Due::Nothing,
         }
     }
 
@@ -230,9 +246,10 @@ impl Connection {
                 Some(self.since + config.handshake_timeout)
             }
             (Phase::Ready(_), Some(ping)) => Some(ping.sent + config.ping_timeout),
-            (Phase::Ready(_), None) if self.probing => None,
+            (Phase::Ready(_), None) | (Phase::Foreign, _) if self.probing => None,
             (Phase::Ready(_), None) => Some(self.active + config.ping_idle),
-            (Phase::Foreign | Phase::Closing, _) => None,
+            (Phase::Foreign, _) => Some(self.active.max(self.spared) + FOREIGN_SILENCE_MAX),
+            (Phase::Closing, _) => None,
         }
     }
 

@@ -16,8 +16,11 @@
 //! manager.handle(Now::default(), Input::ControlOpened { connection });
 //!
 //! // The dialer speaks first.
-//! let Some(Output::Send { message: Control::Hello(hello), .. }) = manager.poll_output() else { panic!() };
-//! assert_eq!(hello.versions, Versions::ours());
+//! let said = std::iter::from_fn(|| manager.poll_output()).find_map(|output| match output {
+//!     Output::Send { message: Control::Hello(hello), .. } => Some(hello),
+//!     _ => None,
+//! });
+//! assert_eq!(said.map(|hello| hello.versions), Some(Versions::ours()));
 //! ```
 
 pub mod book;
@@ -37,6 +40,7 @@ mod view;
 
 pub use book::Book;
 pub use config::{Config, Foreign, Targets};
+pub use connection::FOREIGN_SILENCE_MAX;
 pub use counters::{Counters, ROUND_TRIP_BOUNDS_MS, RoundTrips, Tally};
 pub use event::{ConnectError, DialFailure, Input, Output, Use};
 pub use gate::{Gate, GateCounts, GateLimits, Refusal};

@@ -3,6 +3,7 @@
 mod conduct;
 mod dialling;
 mod exchange;
+mod foreign;
 mod greeting;
 mod people;
 mod places;
@@ -348,12 +349,14 @@ impl Manager {
         self.timers.insert((deadline, id));
     }
 
-    fn on_idle(&mut self, now: Uptime, id: ConnectionId, idle: Duration) {
+    fn on_idle(&mut self, now: Now, id: ConnectionId, idle: Duration) {
         let Some(connection) = self.links.get_mut(id) else {
             return;
         };
-        if connection.on_idle(now, idle, &self.config) {
-            self.ping(now, id);
+        if connection.on_idle(now.uptime, idle, &self.config) {
+            self.ping(now.uptime, id);
+        } else if connection.is_idle_foreign(now.uptime) {
+            self.on_idle_foreign(now, id);
         }
         self.arm(id);
     }
@@ -466,7 +469,7 @@ impl Machine for Manager {
                 connection,
                 is_garbage,
             } => self.on_control_broken(now, connection, is_garbage),
-            Input::Activity { connection, idle } => self.on_idle(now.uptime, connection, idle),
+            Input::Activity { connection, idle } => self.on_idle(now, connection, idle),
             Input::Disconnected { connection } => self.on_disconnected(now, connection),
             Input::DialFailed { request, why, error } => self.on_dial_failed(now, request, why, error),
             Input::Connect { request, address } => self.on_connect(now, request, address),
@@ -559,6 +562,10 @@ mod greeting_tests;
 #[cfg(test)]
 #[path = "stranger_tests.rs"]
 mod stranger_tests;
+
+#[cfg(test)]
+#[path = "foreign_tests.rs"]
+mod foreign_tests;
 
 #[cfg(test)]
 #[path = "sequence_tests.rs"]

@@ -110,7 +110,7 @@ pub(super) fn closed(outputs: &[Output]) -> Option<Option<DisconnectReason>> {
     })
 }
 
-fn connect_result(outputs: &[Output]) -> Option<Result<PeerId, ConnectError>> {
+pub(super) fn connect_result(outputs: &[Output]) -> Option<Result<PeerId, ConnectError>> {
     outputs.iter().find_map(|output| match output {
         Output::Connect { result, .. } => Some(result.clone()),
         _ => None,
@@ -653,59 +653,6 @@ fn a_peer_without_our_protocol_is_foreign() {
 pub(super) fn stranger(number: u64) -> PeerId {
     let [.., a, b] = number.to_be_bytes();
     PeerId::from_bytes(&[0, 2, a, b]).unwrap()
-}
-
-/// A connection to a peer that does not speak our protocol; what follows from it.
-fn foreign(manager: &mut Manager, number: u64, direction: Direction) -> Vec<Output> {
-    let connection = ConnectionId(number);
-    let mut connected = connected(number, BOB, direction, None);
-    if let Input::Connected { peer, .. } = &mut connected {
-        *peer = stranger(number);
-    }
-    manager.handle(at(0), connected);
-    manager.handle(at(0), Input::ControlUnsupported { connection });
-    drain(manager)
-}
-
-#[test]
-fn foreign_connections_are_bounded_and_the_newest_is_refused() {
-    let mut alice = Manager::new(config(ALICE), 1);
-    let bound = FOREIGN as u64;
-    for number in 1..=bound {
-        assert_eq!(closed(&foreign(&mut alice, number, Direction::Inbound)), None);
-    }
-    for (number, direction) in [(bound + 1, Direction::Inbound), (bound + 2, Direction::Outbound)] {
-        let outputs = foreign(&mut alice, number, direction);
-        assert!(
-            matches!(outputs[..], [Output::Close { connection, goodbye: None }] if connection.0 == number),
-            "{outputs:?}"
-        );
-    }
-
-    let connection = ConnectionId(5);
-    alice.handle(at(0), Input::Disconnected { connection });
-    let outputs = foreign(&mut alice, bound + 3, Direction::Inbound);
-    assert_eq!(closed(&outputs), None, "a place has become free");
-    assert!(closed(&foreign(&mut alice, bound + 4, Direction::Inbound)).is_some());
-}
-
-#[test]
-fn a_foreign_peer_that_was_asked_for_is_always_let_in() {
-    let mut alice = Manager::new(config(ALICE), 1);
-    for number in 1..=FOREIGN as u64 {
-        foreign(&mut alice, number, Direction::Inbound);
-    }
-    let address = address(4001);
-    alice.handle(at(0), Input::Connect { request: 5, address });
-    let Some(Output::Dial { request, .. }) = alice.poll_output() else {
-        panic!("no dial")
-    };
-    let connection = ConnectionId(99);
-    alice.handle(at(0), connected(99, BOB, Direction::Outbound, Some(request)));
-    alice.handle(at(0), Input::ControlUnsupported { connection });
-    let outputs = drain(&mut alice);
-    assert_eq!(closed(&outputs), None);
-    assert_eq!(connect_result(&outputs), Some(Ok(id(BOB))));
 }
 
 /// Boot, requests, and peers of the book together.

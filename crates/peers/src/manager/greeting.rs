@@ -39,7 +39,7 @@ impl Manager {
             return;
         }
         self.book.on_foreign(now, &peer);
-        if !self.place_for_foreign(id) {
+        if !self.place_for_foreign(now, id) {
             self.counters.on_refused("foreign");
             self.answer_for(id, |_| Err(ConnectError::Foreign));
             self.close(id, None);
@@ -47,6 +47,7 @@ impl Manager {
         }
         self.counters.on_handshake("foreign");
         self.links.set_phase(id, Phase::Foreign);
+        self.arm(id);
         self.outbox.push(Output::Admit {
             connection: id,
             class: Class::Foreign,

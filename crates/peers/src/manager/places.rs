@@ -10,7 +10,6 @@ use rustle_wire::{Disconnect, DisconnectReason};
 
 use super::Manager;
 use crate::Why;
-use crate::connection::Phase;
 use crate::eviction::{Candidate, choose_inbound, choose_outbound};
 
 /// Peers that dialled us and have not said Hello. For one more, the one that has waited longest goes.
@@ -176,18 +175,6 @@ impl Manager {
         }
     }
 
-    /// A peer that has completed the handshake was taken for a foreign one on an earlier connection.
-    pub(super) fn close_foreign(&mut self, peer: &PeerId) {
-        let foreign = self
-            .links
-            .of(peer)
-            .filter(|(_, one)| matches!(one.phase, Phase::Foreign));
-        let foreign: Vec<ConnectionId> = foreign.map(|(id, _)| id).collect();
-        for id in foreign {
-            self.close(id, None);
-        }
-    }
-
     fn give_time_to_choose(&mut self, now: Uptime, peer: &PeerId) {
         let ready = self.links.of(peer).filter(|(_, one)| one.is_ready());
         let left: Vec<ConnectionId> = ready.map(|(id, _)| id).collect();
@@ -241,20 +228,5 @@ impl Manager {
             )
         });
         best.map(|(id, _)| id)
-    }
-
-    /// A peer that does not speak our protocol has a place of another kind, or none.
-    pub(super) fn place_for_foreign(&self, id: ConnectionId) -> bool {
-        let Some(connection) = self.links.get(id) else {
-            return false;
-        };
-        let is_asked_for =
-            connection.request.is_some() || matches!(connection.why, Why::Boot | Why::Static | Why::Asked);
-        let foreign = self.config.foreign;
-        let is_known = self
-            .links
-            .of(&connection.peer)
-            .any(|(_, one)| matches!(one.phase, Phase::Foreign));
-        is_asked_for || (foreign.is_allowed() && (is_known || self.links.counts().foreign < foreign.places))
     }
 }
