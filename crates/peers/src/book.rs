@@ -9,7 +9,9 @@
 //! * A peer has one place in the book. Core lets an address stand in up to eight buckets of its new table; here the table
 //!   is small, each further reference would take the place of another peer, and what the references protect from, loss
 //!   of an honest entry by a flood, cannot happen: only terrible entries give way.
-//! * A peer that was reached takes a taken place in *tried* only after its holder was dialled and did not answer.
+//! * A peer that was reached takes a taken place in *tried* only after its holder was dialled and did not answer, or could
+//!   not be dialled at all within [`TRIAL_WINDOW`], as in Bitcoin Core. A holder that is connected, or was reached within
+//!   [`FRESH`], keeps it.
 //! * *Needed* peers (members of our chains, boot and static nodes) are kept apart; no hearsay pushes them out.
 //!
 //! Forgotten is: a terrible entry ([`HORIZON`], [`NEVER_REACHED_FAILURES_MAX`], [`FAILURES_MAX`], or a peer that does not
@@ -50,8 +52,8 @@ pub use anchor::{ANCHOR_STEADY, ANCHORS_MAX};
 pub use entry::{FAILING_FOR, FAILURES_MAX, HORIZON, NEVER_REACHED_FAILURES_MAX, Need};
 pub use learn::{Learned, OWN_ADDRESSES_MAX};
 pub use outcome::{
-    BACK_OFF_FIRST, BACK_OFF_INCOMPATIBLE, BACK_OFF_MAX, BACK_OFF_NEEDED_FIRST, BACK_OFF_NEEDED_MAX, STEADY,
-    back_off,
+    BACK_OFF_BANNED, BACK_OFF_FIRST, BACK_OFF_INCOMPATIBLE, BACK_OFF_MAX, BACK_OFF_NEEDED_FIRST,
+    BACK_OFF_NEEDED_MAX, STEADY, back_off,
 };
 pub use pick::Wish;
 pub use record::{CHANGES_MAX, RECORDS_MAX};

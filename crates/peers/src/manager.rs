@@ -237,6 +237,7 @@ impl Manager {
             self.on_self_connection(now, id);
         } else if let Some(banned) = banned {
             self.counters.on_refused("banned");
+            self.book.on_banned(now.uptime, &peer);
             self.answer_for(id, |_| Err(ConnectError::Banned(banned)));
             self.close(id, Some(Disconnect::because(DisconnectReason::Banned)));
         } else {
@@ -562,6 +563,10 @@ mod greeting_tests;
 #[cfg(test)]
 #[path = "stranger_tests.rs"]
 mod stranger_tests;
+
+#[cfg(test)]
+#[path = "fairness_tests.rs"]
+mod fairness_tests;
 
 #[cfg(test)]
 #[path = "foreign_tests.rs"]

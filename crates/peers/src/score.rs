@@ -133,6 +133,14 @@ impl Scores {
         self.records.remove(peer);
     }
 
+    /// Forgets of which hosts banned peers were: somebody lifted the ban of these. The next one that is banned there is the
+    /// first.
+    pub fn forgive_hosts(&mut self, is_forgiven: impl Fn(Host) -> bool) {
+        for record in self.records.values_mut() {
+            record.host = record.host.filter(|host| !is_forgiven(*host));
+        }
+    }
+
     /// What is held against a peer; `None` where nothing is.
     pub fn view(&self, now: Uptime, peer: &PeerId) -> Option<ScoreView> {
         self.records.get(peer).map(|record| record.view(now, *peer))

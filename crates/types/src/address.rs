@@ -223,6 +223,15 @@ impl Host {
         Self(bytes)
     }
 
+    /// Its IP address; of an IPv6 /64 the first.
+    pub fn ip(self) -> IpAddr {
+        let [family, a, b, c, d, e, f, g, h] = self.0;
+        match family {
+            4 => Ipv4Addr::new(a, b, c, d).into(),
+            _ => Ipv6Addr::from([a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0]).into(),
+        }
+    }
+
     /// Whether it is this machine itself, or a proxy on it that speaks for somebody else.
     pub fn is_loopback(self) -> bool {
         let [family, ip @ ..] = self.0;
@@ -276,6 +285,9 @@ mod tests {
             host("/ip6/2001:db8:1:2::1/tcp/1")
         );
         assert_eq!(host("/dns/a.example/tcp/1"), None);
+        for text in ["/ip4/20.1.2.3/tcp/1", "/ip6/2001:db8:1:1::/tcp/1"] {
+            assert_eq!(host(text).map(Host::ip), ip(&at(text)));
+        }
         let is_loopback = |text| host(text).unwrap().is_loopback();
         assert!(is_loopback("/ip4/127.0.0.9/tcp/1") && is_loopback("/ip6/::1/tcp/1"));
         assert!(!is_loopback("/ip4/10.0.0.9/tcp/1") && !is_loopback("/ip6/fe80::1/tcp/1"));

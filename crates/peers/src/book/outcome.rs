@@ -24,6 +24,8 @@ pub const BACK_OFF_NEEDED_FIRST: Duration = Duration::from_secs(1);
 pub const BACK_OFF_NEEDED_MAX: Duration = Duration::from_secs(60);
 /// Wait after meeting a peer of another network or version, or one that does not speak our protocol.
 pub const BACK_OFF_INCOMPATIBLE: Duration = Duration::from_secs(600);
+/// Wait where a ban of our own keeps us from a peer; it may be lifted meanwhile.
+pub const BACK_OFF_BANNED: Duration = Duration::from_secs(60);
 /// A connection that lasted so long ends the growth of the waits. Longer than a handshake may take.
 pub const STEADY: Duration = Duration::from_secs(10);
 /// Doublings beyond this change nothing.
@@ -238,6 +240,25 @@ impl Book {
         self.forget_address(now.wall, peer, &without_peer(address.clone()));
     }
 
+    /// Notes that this node itself will have nothing to do with a peer: nothing counts against it and nothing is forgotten,
+    /// but it is dialled first after no restart.
+    pub fn on_banned(&mut self, now: Uptime, peer: &PeerId) {
+        if self.anchors.contains(peer) {
+            self.mark(*peer, false);
+        }
+        self.update(peer, |entry| {
+            entry.outbound = None;
+            entry.contact = Contact::Excused;
+            entry.ready = entry.ready.max(now + BACK_OFF_BANNED);
+        });
+    }
+
+    /// Notes that somebody asked for a connection with a peer, known or not.
+    pub fn on_asked(&mut self, now: Timestamp, peer: &PeerId) {
+        self.update(peer, |entry| entry.tried = now);
+        self.touch(peer);
+    }
+
     /// Ends a dial that was given up for reasons of our own.
     pub fn on_given_up(&mut self, peer: &PeerId) {
         self.update(peer, |entry| entry.dialling = false);
@@ -253,6 +274,10 @@ impl Book {
 
 fn note_reached(entry: &mut Entry, now: Now) {
     (entry.seen, entry.reached) = (now.wall, now.wall);
+    if entry.tried == Timestamp::default() {
+        // It was dialled at an address that was not known to be its.
+        entry.tried = now.wall;
+    }
     (entry.failures, entry.misses) = (0, 0);
     entry.counted = None;
     entry.dialling = false;

@@ -1,7 +1,8 @@
 //! May a peer that was reached take the place of another in the tried table?
 //!
 //! Only after the holder of the place was dialled and did not answer. Else an attacker who can be reached at many addresses
-//! would push out honest peers one by one.
+//! would push out honest peers one by one. A holder that could not be dialled for a whole [`TRIAL_WINDOW`] loses its place
+//! too, as in Bitcoin Core: else ten such cases would end all further ones.
 
 use std::time::Duration;
 

@@ -76,6 +76,9 @@ impl Manager {
             // Else its next fault would ban it again.
             self.scores.forgive(peer);
         }
+        if let (Target::Prefix(prefix), RuleKind::Ban) = (target, kind) {
+            self.scores.forgive_hosts(|host| prefix.holds(host));
+        }
         self.on_rules(batch);
         self.close_banned(now);
         Some(rule)
@@ -107,8 +110,15 @@ impl Manager {
             .links
             .iter()
             .filter(|(_, one)| is_banned(&one.peer, &one.address));
-        let banned: Vec<ConnectionId> = banned.map(|(id, _)| id).collect();
-        for id in banned {
+        let banned: Vec<(ConnectionId, PeerId)> = banned.map(|(id, one)| (id, one.peer)).collect();
+        let anchors: Vec<PeerId> = self.book.anchors().collect();
+        for peer in anchors {
+            if self.is_shut_out(now, &peer) {
+                self.book.on_banned(now.uptime, &peer);
+            }
+        }
+        for (id, peer) in banned {
+            self.book.on_banned(now.uptime, &peer);
             self.answer_for(id, |_| Err(ConnectError::Refused(DisconnectReason::Banned)));
             self.close(id, Some(Disconnect::because(DisconnectReason::Banned)));
         }

@@ -120,6 +120,9 @@ impl Manager {
             deadline,
         };
         self.connects.insert(request, wanted);
+        if let Some(peer) = peer {
+            self.book.on_asked(now.wall, &peer);
+        }
         self.dial(Dial::Connect(request), peer, vec![address]);
     }
 
@@ -326,6 +329,10 @@ impl Manager {
 
     /// Dials a peer of the book; whether there was anything to dial.
     fn dial_known(&mut self, now: Now, peer: PeerId, why: Why) -> bool {
+        if self.is_shut_out(now, &peer) {
+            self.book.on_banned(now.uptime, &peer);
+            return false;
+        }
         let addresses = self.book.start_dial(now, &peer).unwrap_or_default();
         let here = |address: &Multiaddr| {
             let class = Reach::of(address);
@@ -342,16 +349,21 @@ impl Manager {
         true
     }
 
+    /// Whether a ban of ours covers all addresses of a peer, which says nothing of how it would answer.
+    pub(super) fn is_shut_out(&self, now: Now, peer: &PeerId) -> bool {
+        let addresses = self.book.addresses(peer);
+        let is_banned = |address: &Multiaddr| self.banned_at(now, address, Some(*peer)).is_some();
+        !addresses.is_empty() && addresses.iter().all(is_banned)
+    }
+
     pub(super) fn dials_under_way(&self) -> usize {
         self.dials.values().filter(|dial| dial.is_for_a_place()).count()
     }
 
-    /// One more peer while there are fewer than the target, and one for each network that none is reached through.
+    /// One more peer while there are fewer than the target, and one for each network that none is reached through, however
+    /// many there are: one of those that dialled in gives way to it.
     pub(super) fn grow(&mut self, now: Now) {
         let (counts, targets) = (self.links.counts(), self.config.targets);
-        if targets.upper <= counts.up() {
-            return;
-        }
         for reach in self.config.reaches.clone() {
             if reach == Reach::Local || self.links.reaches(reach) {
                 continue;

@@ -138,7 +138,9 @@ impl Manager {
             self.close(id, Some(goodbye));
             return;
         }
-        if let Err(no_place) = self.place_for(now, id) {
+        if let Err(no_place) = self.place_for(now, id)
+            && !self.make_room_for_class(now, id)
+        {
             self.counters.on_handshake("full");
             self.counters.on_refused(match no_place {
                 NoPlace::Full => "full",

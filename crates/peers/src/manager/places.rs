@@ -10,6 +10,7 @@ use rustle_wire::{Disconnect, DisconnectReason};
 
 use super::Manager;
 use crate::Why;
+use crate::connection::Connection;
 use crate::eviction::{Candidate, choose_inbound, choose_outbound};
 
 /// Peers that dialled us and have not said Hello. For one more, the one that has waited longest goes.
@@ -64,6 +65,25 @@ impl Manager {
         }
         let is_room = counts.up() < targets.upper && counts.inbound < targets.inbound();
         if is_room { Ok(()) } else { Err(NoPlace::Full) }
+    }
+
+    /// Each network that this node can dial has one place, and in a crowd somebody who dialled in gives way to it.
+    pub(super) fn make_room_for_class(&mut self, now: Now, id: ConnectionId) -> bool {
+        let reach_of = |one: &Connection| Reach::of(&one.address).filter(|reach| *reach != Reach::Local);
+        let chosen = self.links.get(id).filter(|one| one.is_chosen());
+        let Some(reach) = chosen.and_then(reach_of) else {
+            return false;
+        };
+        let is_same = |one: &Connection| one.is_chosen() && one.is_ready() && reach_of(one) == Some(reach);
+        if self.links.iter().any(|(_, one)| is_same(one)) {
+            return false;
+        }
+        let Some(victim) = choose_inbound(&self.candidates(now), self.secret) else {
+            return false;
+        };
+        self.counters.on_evicted();
+        self.close(victim, Some(Disconnect::because(DisconnectReason::Full)));
+        true
     }
 
     /// Peers that are never dropped for others.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use rustle_types::{Multiaddr, PeerId, address};
+use rustle_types::{Host, Multiaddr, PeerId, address};
 
 /// Whom a rule means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,6 +118,11 @@ impl Prefix {
     /// How many bits all addresses have in common.
     pub const fn bits(self) -> u8 {
         self.bits
+    }
+
+    /// Whether a host begins so, or holds what does.
+    pub fn holds(self, host: Host) -> bool {
+        self.contains(host.ip()) || (64 <= self.bits && Host::of_ip(self.ip) == host)
     }
 
     /// Whether an address begins so.
