@@ -215,7 +215,8 @@ fn clip(text: &str) -> Option<String> {
     (text.len() <= USER_AGENT_BYTES_MAX).then(|| text.to_owned())
 }
 
-/// Text that ends up in logs and on terminals: bounded, and without control characters.
+/// Text that ends up in logs and on terminals: bounded, and without characters that control them or change how what stands
+/// beside them is read.
 fn informative(text: String, field: &'static str) -> Result<String, WireError> {
     if text.len() > USER_AGENT_BYTES_MAX {
         return Err(WireError::invalid(field, "longer than 64 bytes"));
@@ -223,7 +224,20 @@ fn informative(text: String, field: &'static str) -> Result<String, WireError> {
     if text.chars().any(char::is_control) {
         return Err(WireError::invalid(field, "has control characters"));
     }
+    if text.chars().any(is_invisible) {
+        return Err(WireError::invalid(field, "has invisible characters"));
+    }
     Ok(text)
+}
+
+/// Whether a character is a format character, a separator of lines or one of paragraphs (Cf, Zl and Zp in Unicode 16): the
+/// marks of writing direction among them can make one text look like another.
+const fn is_invisible(character: char) -> bool {
+    matches!(character,
+        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}' | '\u{891}' | '\u{8e2}'
+        | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0001}' | '\u{e0020}'..='\u{e007f}')
 }
 
 /// A binary multiaddr within its bound.

@@ -136,6 +136,25 @@ fn bad_hello_fields_are_named() {
 }
 
 #[test]
+fn texts_that_read_otherwise_than_they_are_are_refused() {
+    for mark in [
+        '\u{202e}',
+        '\u{2066}',
+        '\u{200f}',
+        '\u{200b}',
+        '\u{feff}',
+        '\u{2028}',
+        '\u{e0041}',
+    ] {
+        let refused = informative(format!("rustle{mark}/1"), "user_agent");
+        assert!(refused.is_err(), "{mark:?}");
+    }
+    for text in ["rustle/1", "Gänge und Straßen", "網路/1", "نود"] {
+        assert!(informative(text.to_owned(), "user_agent").is_ok(), "{text}");
+    }
+}
+
+#[test]
 fn an_overlong_agent_of_ours_is_cut_not_refused() {
     let hello = Hello {
         versions: Versions::ours(),
