@@ -8,6 +8,7 @@ mod boot;
 mod crowds;
 mod doors;
 mod exchange;
+mod floods;
 mod greeting;
 mod pinging;
 mod selves;

@@ -17,7 +17,7 @@ use crate::SOON;
 const PEERS: &str = "/rustle/tests/peers/1";
 
 /// Asks for a list; `None` where the stream is refused or reset.
-async fn list_of(peer: &Peer) -> Option<PeersList> {
+pub(super) async fn list_of(peer: &Peer) -> Option<PeersList> {
     let ask = async {
         let mut stream = peer.open(PEERS).await.ok()?;
         stream
@@ -34,7 +34,7 @@ async fn list_of(peer: &Peer) -> Option<PeersList> {
     within("a list or none", SOON, ask).await.unwrap()
 }
 
-fn framed(message: &Bytes) -> BytesMut {
+pub(super) fn framed(message: &Bytes) -> BytesMut {
     let mut bytes = BytesMut::new();
     frame::encode(message, &mut bytes);
     bytes
@@ -90,7 +90,7 @@ async fn whoever_asks_a_malformed_question_is_not_answered() {
 }
 
 /// Somebody whom the node dials, and whose list it then asks for.
-async fn asked(node: &Daemon) -> (Adversary, Peer, ControlStream, Stream) {
+pub(super) async fn asked(node: &Daemon) -> (Adversary, Peer, ControlStream, Stream) {
     let listener = Listener::bind(source(8, 3)).await.unwrap();
     let adversary = Adversary::new();
     let address = listener.address_of(adversary.peer_id());
