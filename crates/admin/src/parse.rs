@@ -41,7 +41,13 @@ pub fn address(text: &str) -> Result<Multiaddr, Fault> {
         Ok(address) if address.is_empty() => {
             Err(Fault::bad_argument(format!("the multiaddr is empty; {example}")))
         }
-        Ok(address) => Ok(address),
+        Ok(address) => match rustle_types::address::lack(&address) {
+            Some(lack) => {
+                let text = shown(text);
+                Err(Fault::bad_argument(format!("`{text}` {lack}; {example}")))
+            }
+            None => Ok(address),
+        },
         Err(cause) => {
             let text = shown(text);
             Err(Fault::bad_argument(format!(

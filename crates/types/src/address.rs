@@ -103,6 +103,46 @@ pub fn is_dialable(address: &Multiaddr) -> bool {
     is_place && is_port
 }
 
+/// What an address that somebody wrote lacks, so that it leads nowhere from any machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Lack {
+    /// A host at its head.
+    #[error("names no host; begin with /ip4, /ip6, /dns or /onion3")]
+    Host,
+    /// A transport behind the host.
+    #[error("names no port; write /tcp/PORT or /udp/PORT/quic-v1 behind the host")]
+    Port,
+    /// A port that one can dial.
+    #[error("names port 0, which nobody can dial; write the port where the node listens")]
+    PortZero,
+    /// QUIC on top of UDP.
+    #[error("names a UDP port without a protocol; write /quic-v1 behind it")]
+    Quic,
+}
+
+/// What an address lacks for being dialled. Transports that a node may or may not have are not judged.
+pub fn lack(address: &Multiaddr) -> Option<Lack> {
+    let mut parts = address.iter();
+    let port = match parts.next() {
+        Some(
+            Protocol::Ip4(_) | Protocol::Ip6(_) | Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_),
+        ) => parts.next(),
+        // A relay that is known already.
+        Some(Protocol::P2p(_)) if is_relayed(address) => return None,
+        None | Some(Protocol::Tcp(_) | Protocol::Udp(_) | Protocol::P2p(_)) => return Some(Lack::Host),
+        Some(_) => return None,
+    };
+    match port {
+        Some(Protocol::Tcp(0) | Protocol::Udp(0)) => Some(Lack::PortZero),
+        Some(Protocol::Udp(_)) => match parts.next() {
+            None | Some(Protocol::P2p(_) | Protocol::P2pCircuit) => Some(Lack::Quic),
+            Some(_) => None,
+        },
+        None | Some(Protocol::P2p(_) | Protocol::P2pCircuit) => Some(Lack::Port),
+        Some(_) => None,
+    }
+}
+
 // === impl Reach ===
 
 impl Reach {
@@ -344,6 +384,34 @@ mod tests {
             "/tcp/1",
         ] {
             assert!(!is_dialable(&at(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_leads_nowhere_is_told_with_what_it_lacks() {
+        let id = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
+        for (text, lacking) in [
+            ("/ip4/127.0.0.1", Lack::Port),
+            (&format!("/ip6/::1/p2p/{id}"), Lack::Port),
+            ("/dns/a.example", Lack::Port),
+            ("/ip4/127.0.0.1/tcp/0", Lack::PortZero),
+            ("/ip4/127.0.0.1/udp/1", Lack::Quic),
+            (&format!("/ip4/127.0.0.1/udp/1/p2p/{id}"), Lack::Quic),
+            ("/tcp/1", Lack::Host),
+            (&format!("/p2p/{id}"), Lack::Host),
+        ] {
+            assert_eq!(lack(&at(text)), Some(lacking), "{text}");
+        }
+        assert_eq!(lack(&Multiaddr::empty()), Some(Lack::Host));
+        for text in [
+            "/ip4/127.0.0.1/tcp/1",
+            &format!("/ip6/::1/udp/1/quic-v1/p2p/{id}"),
+            "/dnsaddr/a.example",
+            "/onion3/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd:1234",
+            &format!("/p2p/{id}/p2p-circuit/p2p/{id}"),
+            &format!("/ip4/127.0.0.1/tcp/1/p2p/{id}/p2p-circuit"),
+        ] {
+            assert_eq!(lack(&at(text)), None, "{text}");
         }
     }
 }

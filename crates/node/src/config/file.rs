@@ -8,7 +8,7 @@ use rustle_types::{Multiaddr, NetworkName};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::found::{check_list, check_rendezvous};
+use super::found::{check_dialled, check_list, check_rendezvous};
 use super::{
     Admin, ConfigError, Foreign, PeersSection, Proxy, Wrong, parse_address, parse_admin, parse_metrics,
     parse_network, parse_proxy,
@@ -175,8 +175,8 @@ impl ConfigFile {
     pub(super) fn check(&self) -> Result<(), Wrong> {
         self.peers.check()?;
         check_list("listen", self.listen.as_deref())?;
-        check_list("bootstrap", self.bootstrap.as_deref())?;
-        check_list("discovery.static", self.discovery.static_peers.as_deref())?;
+        check_dialled("bootstrap", self.bootstrap.as_deref())?;
+        check_dialled("discovery.static", self.discovery.static_peers.as_deref())?;
         check_rendezvous(self.discovery.rendezvous.as_deref())?;
         if self.light != Some(true) {
             return Ok(());
@@ -305,6 +305,17 @@ mod tests {
                 "[discovery]\nstatic = [\n\"/ip4/127.0.0.1/tcp/1\",\n\"x\"]",
                 4,
                 "multiaddr",
+            ),
+            ("bootstrap = [\"/ip4/127.0.0.1\"]", 1, "write /tcp/PORT"),
+            (
+                "[discovery]\nstatic = [\"/ip4/127.0.0.1/udp/1\"]",
+                2,
+                "write /quic-v1",
+            ),
+            (
+                "[discovery]\nrendezvous = [\"/dns/a.example\"]",
+                2,
+                "write /tcp/PORT",
             ),
             ("[discovery]\nrendezvous = [\"/ip4/127.0.0.1/tcp/1\"]", 2, "/p2p/"),
             ("[discovery]\nmdns = \"no\"", 2, "boolean"),

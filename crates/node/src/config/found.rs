@@ -86,6 +86,19 @@ pub(super) fn check_list(field: &'static str, addresses: Option<&[Multiaddr]>) -
     Err(Wrong { field, why })
 }
 
+/// Whether a list of addresses to dial is short enough, and each can be dialled at all.
+pub(super) fn check_dialled(field: &'static str, addresses: Option<&[Multiaddr]>) -> Result<(), Wrong> {
+    check_list(field, addresses)?;
+    let lacking = |address: &Multiaddr| address::lack(address).map(|lack| (address.clone(), lack));
+    match addresses.unwrap_or(&[]).iter().find_map(lacking) {
+        Some((address, lack)) => {
+            let why = format!("{address} {lack}");
+            Err(Wrong { field, why })
+        }
+        None => Ok(()),
+    }
+}
+
 /// Whether rendezvous points are few and named.
 pub(super) fn check_rendezvous(addresses: Option<&[Multiaddr]>) -> Result<(), Wrong> {
     let field = "discovery.rendezvous";
@@ -97,6 +110,7 @@ pub(super) fn check_rendezvous(addresses: Option<&[Multiaddr]>) -> Result<(), Wr
         );
         return Err(Wrong { field, why });
     }
+    check_dialled(field, addresses)?;
     match points.iter().find(|point| address::peer(point).is_none()) {
         Some(point) => {
             let why = format!("{point} does not say who is there; end it with /p2p/ and the id of the peer");
