@@ -88,6 +88,25 @@ async fn unknown_flags_are_usage_errors() {
 }
 
 #[tokio::test]
+async fn what_is_missing_points_to_the_help_of_its_command() {
+    for (arguments, help) in [
+        (&["peer", "connect"][..], "`rustle peer connect --help`"),
+        (
+            &["--json", "chain", "append", "--no-such-flag"],
+            "`rustle chain append --help`",
+        ),
+        (&["peer"], "`rustle peer --help`"),
+        (&["cat"], "`rustle cat --help`"),
+        (&["peer", "ban", "192.0.2.7", "--expires", "soon"], " --help`"),
+        (&[], "`rustle --help`"),
+    ] {
+        let refused = rustle(arguments).await.unwrap();
+        let line = refused.refusal(2);
+        assert!(line.contains(help), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn wrong_values_of_flags_are_usage_errors() {
     let folder = tempfile::tempdir().unwrap();
     for (flag, value) in [
@@ -99,6 +118,10 @@ async fn wrong_values_of_flags_are_usage_errors() {
         ("--foreign", "some"),
         ("--metrics", "9747"),
         ("--static", "localhost:4747"),
+        ("--static", "/ip4/127.0.0.1"),
+        ("--bootstrap", "/ip4/127.0.0.1"),
+        ("--bootstrap", "/ip4/127.0.0.1/udp/1"),
+        ("--rendezvous", "/ip4/127.0.0.1"),
         ("--rendezvous", "/ip4/127.0.0.1/tcp/1"),
         ("--proxy", "127.0.0.1:9050"),
         ("--peers.lower", "many"),
@@ -217,6 +240,8 @@ async fn malformed_arguments_are_usage_errors_even_without_a_daemon() {
     for arguments in [
         &["cat", "not-a-cid"][..],
         &["connect", "localhost:4747"],
+        &["connect", "/ip4/127.0.0.1"],
+        &["peer", "connect", "/ip4/127.0.0.1/tcp/0"],
         &["chain", "join", "rustle2nonsense"],
         &["chain", "join", "hello"],
         &["chain", "log", "bafyreigh2akiscaildc"],
@@ -325,4 +350,26 @@ async fn an_address_where_nobody_listens_is_a_failure() {
         .unwrap();
 
     refused.refusal(1);
+}
+
+#[tokio::test]
+async fn an_address_that_another_kind_of_node_could_dial_says_so() {
+    let onion = "/onion3/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd:1234";
+    let node = Daemon::start("A", Setup::default()).await.unwrap();
+    let proxied = Setup::default().flag("--proxy").flag("socks5://127.0.0.1:9");
+    let proxied = Daemon::start("B", proxied).await.unwrap();
+
+    for (node, address, part) in [
+        (&node, onion, "--proxy socks5://"),
+        (&node, "/ip4/127.0.0.1/sctp/1", "no such transport"),
+        (
+            &proxied,
+            "/ip4/127.0.0.1/udp/1/quic-v1",
+            "only TCP goes through a proxy",
+        ),
+    ] {
+        let refused = rustle_at(node.data_dir(), ["connect", address]).await.unwrap();
+        let line = refused.refusal(1);
+        assert!(line.contains(part) && !line.contains("Multiple"), "{line}");
+    }
 }

@@ -62,6 +62,19 @@ impl From<&clap::Error> for Failure {
             .collect::<Vec<_>>()
             .join("; ");
         let said = said.strip_prefix("error: ").unwrap_or(&said);
-        Self::Usage(format!("{said}; see `rustle --help`"))
+        Self::Usage(format!("{said}; see `{} --help`", command_of(&text)))
+    }
+}
+
+/// The command that clap shows the usage of, as in `Usage: rustle peer connect [OPTIONS] <ADDRESS>`; where it shows none,
+/// the program.
+fn command_of(text: &str) -> String {
+    let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
+    let words = usage.unwrap_or_default().split_whitespace();
+    let names = words.take_while(|word| !word.starts_with(['<', '[', '-']));
+    let command = names.collect::<Vec<_>>().join(" ");
+    match command.is_empty() {
+        true => "rustle".to_owned(),
+        false => command,
     }
 }

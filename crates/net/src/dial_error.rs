@@ -3,12 +3,14 @@
 //! libp2p hides the cause in boxes of boxes, one per layer of the transport; the kind of failure decides whether the
 //! address is forgotten or tried again, so it is dug out here.
 
+use std::cmp::Reverse;
 use std::error::Error;
 use std::io;
 
 use libp2p::core::transport::TransportError;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm;
-use rustle_types::{Multiaddr, PeerId};
+use rustle_types::{Multiaddr, PeerId, address};
 
 use crate::proxy::ProxyError;
 
@@ -16,6 +18,17 @@ use crate::proxy::ProxyError;
 const SHOWN_MAX: usize = 4;
 /// Depth to which causes are followed.
 const CAUSES_MAX: usize = 16;
+/// What the resolver puts over the errors of several addresses, each in a line that begins with a hyphen.
+const SEVERAL: &str = "Multiple dial errors occurred:";
+/// What is left of an end that comes while cipher and multiplexer are agreed upon.
+const HUNG_UP: [&str; 6] = [
+    "end of file",
+    "eof",
+    "onnection reset",
+    "roken pipe",
+    "closed by peer",
+    "aborted by peer",
+];
 
 /// Why a dial came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,13 +48,16 @@ pub enum DialError {
     #[error("{0} is this node itself")]
     Myself(Multiaddr),
     /// Nobody listens there.
-    #[error("nobody listens there: {0}")]
+    #[error("nobody listens there: {0}; check the address and that the node runs")]
     Refused(String),
+    /// Somebody took the connection and closed it before it was clear who is there.
+    #[error("the node there hung up before the handshake, so it may be full, or refuse this node: {0}")]
+    HungUp(String),
     /// No answer in time.
-    #[error("no answer in time: {0}")]
+    #[error("no answer in time: {0}; check the address and that the node runs")]
     Timeout(String),
     /// No transport for any of the addresses.
-    #[error("unsupported address: {0}; use /ip4, /ip6 or /dns with /tcp/PORT or /udp/PORT/quic-v1")]
+    #[error("unsupported address: {0}")]
     Unsupported(String),
     /// The proxy is not there, or is none.
     #[error("the proxy cannot be reached: {0}; start it, or choose another with --proxy")]
@@ -50,7 +66,7 @@ pub enum DialError {
     #[error("the proxy refuses: {0}")]
     ProxyRefused(String),
     /// No way there, or the handshake of the transport failed.
-    #[error("unreachable: {0}")]
+    #[error("unreachable: {0}; check the address and that the node runs")]
     Unreachable(String),
     /// This node has no room for a further connection.
     #[error("no room for the connection: {0}")]
@@ -66,6 +82,7 @@ enum Kind {
     Unsupported,
     Unreachable,
     Refused,
+    HungUp,
     Timeout,
     ProxyRefused,
     ProxyUnreachable,
@@ -91,13 +108,15 @@ impl From<swarm::DialError> for DialError {
 
 impl DialError {
     fn of_attempts(attempts: &[(Multiaddr, TransportError<io::Error>)]) -> Self {
-        let mut texts = Vec::new();
-        let mut worst = Kind::Unsupported;
-        for (address, error) in attempts {
-            let (kind, text) = classify(error);
-            worst = worst.max(kind);
-            texts.push(format!("{address}: {text}"));
-        }
+        let told = |(address, error): &(Multiaddr, TransportError<io::Error>)| {
+            let (kind, text) = classify(address, error);
+            (kind, format!("{address}: {text}"))
+        };
+        let mut told: Vec<(Kind, String)> = attempts.iter().map(told).collect();
+        // What says most comes first, and is not cut off.
+        told.sort_by_key(|(kind, _)| Reverse(*kind));
+        let worst = told.first().map_or(Kind::Unsupported, |(kind, _)| *kind);
+        let mut texts: Vec<String> = told.into_iter().map(|(_, text)| text).collect();
         let hidden = texts.len().saturating_sub(SHOWN_MAX);
         texts.truncate(SHOWN_MAX);
         let mut text = texts.join("; ");
@@ -108,6 +127,7 @@ impl DialError {
             Kind::Unsupported => Self::Unsupported(text),
             Kind::Unreachable => Self::Unreachable(text),
             Kind::Refused => Self::Refused(text),
+            Kind::HungUp => Self::HungUp(text),
             Kind::Timeout => Self::Timeout(text),
             Kind::ProxyRefused => Self::ProxyRefused(text),
             Kind::ProxyUnreachable => Self::ProxyUnreachable(text),
@@ -115,10 +135,10 @@ impl DialError {
     }
 }
 
-fn classify(error: &TransportError<io::Error>) -> (Kind, String) {
+fn classify(address: &Multiaddr, error: &TransportError<io::Error>) -> (Kind, String) {
     let error = match error {
         TransportError::MultiaddrNotSupported(_) => {
-            return (Kind::Unsupported, "no such transport".to_owned());
+            return (Kind::Unsupported, unsupported(address).to_owned());
         }
         TransportError::Other(error) => error,
     };
@@ -129,17 +149,53 @@ fn classify(error: &TransportError<io::Error>) -> (Kind, String) {
     }
     // The wrappers forward the text of what they wrap but not always the error itself, and the timeouts of the transports
     // have private types: the texts (the system's, in English whatever the locale) are all that is left.
-    let kind = if text.contains("onnection refused") {
+    let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
+    let kind = if has(&["onnection refused"]) {
         Kind::Refused
-    } else if text.contains("imeout") || text.contains("timed out") {
+    } else if has(&["imeout", "timed out"]) {
         Kind::Timeout
-    } else if text.contains("Unsupported resolved address") {
-        Kind::Unsupported
+    } else if has(&["Unsupported resolved address"]) {
+        return (Kind::Unsupported, unsupported(address).to_owned());
+    } else if has(&HUNG_UP) {
+        Kind::HungUp
     } else {
         Kind::Unreachable
     };
-    // One line, as it ends up in logs and on terminals.
-    (kind, text.split_whitespace().collect::<Vec<_>>().join(" "))
+    (kind, plain(&text))
+}
+
+/// Why no transport takes an address. What one without a proxy would take shows that there is one, and the other way
+/// round.
+fn unsupported(address: &Multiaddr) -> &'static str {
+    let is_quic = address.iter().any(|part| matches!(part, Protocol::QuicV1));
+    match address.iter().next() {
+        Some(Protocol::Onion3(_)) => {
+            "only a proxy reaches a Tor onion service; start the node with --proxy socks5://HOST:PORT"
+        }
+        Some(Protocol::Dnsaddr(_)) => {
+            "only TCP goes through a proxy, and /dnsaddr cannot be looked up there; give an address with /tcp/PORT"
+        }
+        Some(
+            Protocol::Ip4(_) | Protocol::Ip6(_) | Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_),
+        ) if is_quic && !address::is_relayed(address) => {
+            "only TCP goes through a proxy; give an address with /tcp/PORT, or start the node without --proxy"
+        }
+        _ => "no such transport; use /ip4, /ip6 or /dns with /tcp/PORT or /udp/PORT/quic-v1",
+    }
+}
+
+/// One line, as it ends up in logs and on terminals; of several errors each once, without the heading that the resolver
+/// puts over them.
+fn plain(text: &str) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let line = line.trim().trim_start_matches("- ").trim_start_matches(SEVERAL);
+        let part = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        if !part.is_empty() && !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
+    parts.join(", ")
 }
 
 fn of_proxy(error: &ProxyError) -> Kind {
@@ -206,6 +262,58 @@ mod tests {
         let error = DialError::of_attempts(&attempts);
 
         assert!(matches!(error, DialError::Refused(_)), "{error}");
-        assert!(error.to_string().ends_with("and 3 more"), "{error}");
+        let text = error.to_string();
+        assert!(
+            text.starts_with("nobody listens there: /ip4/127.0.0.1/tcp/7: "),
+            "{text}"
+        );
+        assert!(text.contains("; and 3 more; check"), "{text}");
+    }
+
+    fn told(address: &str, error: Option<io::Error>) -> DialError {
+        let address: Multiaddr = address.parse().unwrap();
+        let error = match error {
+            Some(error) => TransportError::Other(error),
+            None => TransportError::MultiaddrNotSupported(address.clone()),
+        };
+        DialError::of_attempts(&[(address, error)])
+    }
+
+    #[test]
+    fn errors_of_several_addresses_are_one_sentence() {
+        let nested = "Multiple dial errors occurred:\n - Multiple dial errors occurred:\n - Network is \
+            unreachable\n - Network is unreachable\n - No route to host";
+        let error = told("/dns/a.example/tcp/1", Some(io::Error::other(nested)));
+        let text = "/dns/a.example/tcp/1: Network is unreachable, No route to host";
+        assert_eq!(error, DialError::Unreachable(text.to_owned()));
+
+        let nested = "Multiple dial errors occurred:\n - Unsupported resolved address: /ip4/127.0.0.1/sctp/1";
+        let error = told("/ip4/127.0.0.1/sctp/1", Some(io::Error::other(nested)));
+        assert!(matches!(error, DialError::Unsupported(_)), "{error}");
+        assert!(!error.to_string().contains("Multiple"), "{error}");
+    }
+
+    #[test]
+    fn an_address_for_another_kind_of_node_says_for_which() {
+        let onion = "/onion3/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd:1";
+        let with_proxy = [onion];
+        let without = ["/ip4/8.8.8.8/udp/1/quic-v1", "/dnsaddr/a.example"];
+        for (addresses, part) in [(&with_proxy[..], "with --proxy"), (&without[..], "only TCP")] {
+            for address in addresses {
+                let error = told(address, None);
+                assert!(matches!(error, DialError::Unsupported(_)), "{error}");
+                assert!(error.to_string().contains(part), "{error}");
+            }
+        }
+        let neither = told("/ip4/8.8.8.8/sctp/1", None).to_string();
+        assert!(!neither.contains("proxy"), "{neither}");
+    }
+
+    #[test]
+    fn an_end_before_the_handshake_is_no_fault_of_the_address() {
+        for kind in [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset] {
+            let error = told("/ip4/8.8.8.8/tcp/1", Some(io::Error::from(kind)));
+            assert!(matches!(error, DialError::HungUp(_)), "{error}");
+        }
     }
 }

@@ -73,7 +73,7 @@ pub(crate) fn ask(error: AskError) -> Fault {
 fn connect(error: &ConnectError) -> Fault {
     let message = error.to_string();
     match error {
-        ConnectError::Unreachable { .. } | ConnectError::Refused(_) => {
+        ConnectError::Unreachable { .. } | ConnectError::Refused(_) | ConnectError::HungUp => {
             Fault::new(FaultKind::Unavailable, reason::UNREACHABLE, message)
         }
         ConnectError::OtherNetwork { theirs, ours } => Fault::new(

@@ -291,7 +291,7 @@ pub enum Output {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
     /// Nobody answered at the address.
-    #[error("cannot reach {address}: {error}; check the address and that the node runs")]
+    #[error("cannot reach {address}: {error}")]
     Unreachable {
         /// Where.
         address: Multiaddr,
@@ -325,6 +325,9 @@ pub enum ConnectError {
     /// The node there closed the connection.
     #[error("the node there closed the connection: {0}")]
     Refused(DisconnectReason),
+    /// The node there closed the connection without a word, as nodes do to whom they do not even greet.
+    #[error("the node there hung up before the handshake; it may be full, or refuse this node")]
+    HungUp,
     /// This node does not let the peer in.
     #[error("the node there is {0}; `rustle peer unban` lifts that")]
     Banned(Banned),

@@ -196,8 +196,9 @@ impl Manager {
             software_version: self.config.software_version.clone(),
             time: now.wall,
             nonce: self.nonce,
-            listen_addresses: self.listening.clone(),
-            observed_address: Some(observed.clone()),
+            listen_addresses: is_open.then(|| self.listening.clone()).unwrap_or_default(),
+            // By which name it was dialled, or through which forwarder a peer came, shows where this node is.
+            observed_address: is_open.then(|| observed.clone()),
         }
     }
 
@@ -257,7 +258,7 @@ impl Manager {
     }
 
     fn on_disconnected(&mut self, now: Now, id: ConnectionId) {
-        self.answer_for(id, |_| Err(ConnectError::Refused(DisconnectReason::Unspecified)));
+        self.answer_for(id, |_| Err(ConnectError::HungUp));
         let Some(connection) = self.links.remove(id) else {
             return;
         };

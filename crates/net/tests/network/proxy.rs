@@ -189,6 +189,7 @@ async fn what_no_proxy_carries_is_not_dialled_at_all() {
     let quic = target.address.clone();
     let error = dial(&mut hidden, &target, quic).await.unwrap_err();
     assert!(matches!(error, DialError::Unsupported(_)), "{error:?}");
+    assert!(error.to_string().contains("only TCP"), "{error}");
     let dnsaddr = "/dnsaddr/localhost".parse().unwrap();
     let error = dial(&mut hidden, &target, dnsaddr).await.unwrap_err();
     assert!(matches!(error, DialError::Unsupported(_)), "{error:?}");
