@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 
 use rustle_admin::{Client, ClientError, Endpoint};
-use rustle_tests::{Daemon, Setup, rustled};
+use rustle_tests::{Daemon, Setup, rustle_at, rustled};
 
 #[tokio::test]
 async fn sigterm_ends_cleanly() {
@@ -59,6 +59,52 @@ async fn a_light_client_listens_nowhere() {
 
     assert!(light.addresses().is_empty());
     assert_eq!(peers.first().map(|peer| peer.peer), Some(light.peer()));
+}
+
+#[tokio::test]
+async fn a_light_client_gets_content_and_gives_none() {
+    let full = Daemon::start("A", Setup::default()).await.unwrap();
+    let light = Daemon::start("B", Setup::default().light()).await.unwrap();
+    let client = light.client().await.unwrap();
+    client.connect_peer(full.address(), None).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
+    std::fs::write(&ours, "of a light client").unwrap();
+    std::fs::write(&theirs, "of a full node").unwrap();
+    let add = async |node: &Daemon, path: &std::path::Path| {
+        let added = rustle_at(node.data_dir(), ["add".as_ref(), path.as_os_str()])
+            .await
+            .unwrap();
+        assert_eq!(added.code, Some(0), "{added:?}");
+        added.text().trim().to_owned()
+    };
+    let (ours, theirs) = (add(&light, &ours).await, add(&full, &theirs).await);
+
+    // Asked first, so that the connection has carried content when the other is refused.
+    let got = rustle_at(light.data_dir(), ["cat", &theirs]).await.unwrap();
+    assert_eq!(got.text(), "of a full node", "{got:?}");
+    let refused = rustle_at(full.data_dir(), ["cat", &ours, "--timeout", "2s"])
+        .await
+        .unwrap();
+    refused.refusal(1);
+    let own = rustle_at(light.data_dir(), ["cat", &ours]).await.unwrap();
+    assert_eq!(own.text(), "of a light client", "{own:?}");
+}
+
+#[tokio::test]
+async fn a_light_client_says_why_it_cannot_invite() {
+    let light = Daemon::start("A", Setup::default().light()).await.unwrap();
+    light.client().await.unwrap().create_chain("chat").await.unwrap();
+
+    let refused = rustle_at(light.data_dir(), ["chain", "invite", "chat"])
+        .await
+        .unwrap();
+
+    let line = refused.refusal(1);
+    assert!(
+        line.contains("light client") && !line.contains("--listen"),
+        "{line}"
+    );
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ mod nat;
 mod networks;
 mod peers;
 mod ping;
+mod proxy;
 mod siege;
 mod steps;
 

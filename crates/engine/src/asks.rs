@@ -133,6 +133,9 @@ impl Engine {
     ) -> Result<(), AskError> {
         self.known(chain)?;
         let mut members = self.members(&chain);
+        if self.is_light {
+            return Err(AskError::Light);
+        }
         if members.first().is_none_or(|own| own.addresses.is_empty()) {
             return Err(AskError::NoAddress);
         }

@@ -68,6 +68,9 @@ pub struct Engine {
     pub(crate) peers: Manager,
     pub(crate) chains: Chains,
     pub(crate) listening: Vec<Multiaddr>,
+    pub(crate) is_light: bool,
+    /// Whether no peer is to be told where this node listens.
+    pub(crate) is_hidden: bool,
     /// What the storage has not answered yet. Bounded by the storage: it takes no more than its queue holds.
     pub(crate) tickets: BTreeMap<u64, Ticket>,
     pub(crate) next_ticket: u64,
@@ -91,6 +94,7 @@ impl Engine {
         use rand::RngExt as _;
         let mut rng = StdRng::from_seed(seed);
         let (network, local) = (config.peers.network.clone(), config.peers.local);
+        let (is_light, is_hidden) = (config.peers.light, config.peers.hidden);
         let mut peers = Manager::new(config.peers, rng.random());
         let records = store.scan(Table::Peers, &Scan::prefix(&[], rustle_peers::book::RECORDS_MAX))?;
         peers.restore_book(records);
@@ -105,6 +109,8 @@ impl Engine {
             peers,
             chains: Chains::default(),
             listening: Vec::new(),
+            is_light,
+            is_hidden,
             tickets: BTreeMap::new(),
             next_ticket: 1,
             joins: VecDeque::new(),

@@ -262,6 +262,11 @@ pub enum AskError {
     /// What the store holds of a chain is damaged.
     #[error("{0}")]
     Damaged(String),
+    /// This node is a light client, so that nobody could use the invitation.
+    #[error(
+        "a light client cannot be dialled, so nobody could join with its invitation; invite from a full node"
+    )]
+    Light,
     /// This node listens nowhere, so that nobody could use the invitation.
     #[error("this node has no address to put into an invitation; start it with --listen")]
     NoAddress,

@@ -55,7 +55,11 @@ impl Engine {
             return Ok(());
         }
         let batch = rustle_chain::redeem(&*self.store, &join, from, now.wall)?;
-        let members = self.members(&join.chain);
+        let mut members = self.members(&join.chain);
+        if let Some(own) = members.first_mut().filter(|_| self.is_hidden) {
+            // The joiner is here; how others get here is for the operator to say, in an invitation.
+            own.addresses.clear();
+        }
         let reply = JoinReply::Accepted(JoinAccepted { genesis, members });
         match batch {
             Some(batch) => {

@@ -104,19 +104,21 @@ pub(crate) struct Exchange {
     pub(crate) sessions: Arc<std::sync::atomic::AtomicU64>,
 }
 
-/// Everybody may have every block: this version knows only open chains.
-struct ServeAll;
+/// Everybody may have every block, as this version knows only open chains; of a light client nobody has any.
+struct Serving {
+    is_light: bool,
+}
 
-impl Policy for ServeAll {
+impl Policy for Serving {
     fn may_serve(&self, _peer: &PeerId, _cid: &Cid) -> bool {
-        true
+        !self.is_light
     }
 }
 
 struct Driver {
     shared: Shared,
     client: Client,
-    server: Server<ServeAll>,
+    server: Server<Serving>,
     peers: HashMap<PeerId, Peer>,
     sessions: HashMap<RequestId, mpsc::Sender<(Cid, Bytes)>>,
     dials: Arc<Semaphore>,
@@ -147,10 +149,13 @@ pub(crate) async fn run(
 ) {
     let clock = shared.clock;
     let shutdown = shared.shutdown.clone();
+    let serving = Serving {
+        is_light: shared.is_light,
+    };
     let mut driver = Driver {
         shared,
         client: Client::new(),
-        server: Server::new(ServeAll),
+        server: Server::new(serving),
         peers: HashMap::new(),
         sessions: HashMap::new(),
         dials: Arc::new(Semaphore::new(DIALS_MAX)),

@@ -55,7 +55,7 @@ pub(crate) fn ask(error: AskError) -> Fault {
         AskError::KnownChain(_) => (FaultKind::AlreadyExists, reason::BAD_ARGUMENT),
         AskError::TooManyChains(_) | AskError::Busy(_) => (FaultKind::ResourceExhausted, reason::INTERNAL),
         AskError::Invalid(_) => (FaultKind::InvalidArgument, reason::BAD_ARGUMENT),
-        AskError::NoAddress => (FaultKind::FailedPrecondition, reason::UNREACHABLE),
+        AskError::NoAddress | AskError::Light => (FaultKind::FailedPrecondition, reason::UNREACHABLE),
         AskError::Stopped(_) => (FaultKind::Unavailable, reason::INTERNAL),
         AskError::Damaged(_) => (FaultKind::Internal, reason::INTERNAL),
         AskError::UnknownPeer(peer) => return Fault::peer_not_found(&peer),

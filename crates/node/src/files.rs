@@ -142,8 +142,10 @@ impl Import<'_> {
             .await
             .map_err(faults::store)?;
         self.shared.exchange.stored(root).await;
-        // Without the network the file is here all the same, and provided at the next start.
-        let _ = self.shared.net.send(Command::Provide { cid: root }).await;
+        if !self.shared.is_light {
+            // Without the network the file is here all the same, and provided at the next start.
+            let _ = self.shared.net.send(Command::Provide { cid: root }).await;
+        }
         Ok(Added {
             cid: root,
             bytes: self.bytes,
@@ -159,8 +161,11 @@ fn pin_key(root: &Cid) -> Vec<u8> {
     key
 }
 
-/// Tells the DHT of everything that is pinned, as it forgets providers that went away.
+/// Tells the DHT of everything that is pinned, as it forgets providers that went away. A light client provides nothing.
 pub(crate) async fn provide_pinned(shared: Shared) {
+    if shared.is_light {
+        return;
+    }
     let mut scan = Scan::prefix(&[PIN_RECURSIVE], PINS_PAGE);
     loop {
         let page = scan.clone();

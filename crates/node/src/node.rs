@@ -360,6 +360,7 @@ fn wire_up(
     let shutdown = CancellationToken::new();
     let shared = Shared {
         network: config.network.clone(),
+        is_light: config.light,
         clock,
         store,
         storage,

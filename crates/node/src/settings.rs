@@ -16,13 +16,11 @@ pub(crate) fn peer_settings(config: &Config, local: PeerId) -> rustle_peers::Con
             services = services.and(service);
         }
     };
-    offer(Services::INBOUND, !config.listen.is_empty());
+    // Nobody can dial where the proxy does, and nobody is to know where the node listens.
+    let is_hidden = config.nat.proxy.is_some();
+    offer(Services::INBOUND, !config.listen.is_empty() && !is_hidden);
     offer(Services::CONTENT, !config.light);
-    // Nobody can dial where the proxy does.
-    offer(
-        Services::RELAY,
-        config.nat.relay_server && config.nat.proxy.is_none(),
-    );
+    offer(Services::RELAY, config.nat.relay_server && !is_hidden);
     offer(Services::RENDEZVOUS, config.discovery.rendezvous_server);
     rustle_peers::Config {
         network: config.network.clone(),
@@ -30,6 +28,7 @@ pub(crate) fn peer_settings(config: &Config, local: PeerId) -> rustle_peers::Con
         bootstrap: config.bootstrap.clone(),
         statics: config.discovery.static_peers.clone(),
         light: config.light,
+        hidden: is_hidden,
         targets: rustle_peers::Targets {
             lower: whole(peers.lower),
             target: whole(peers.target),

@@ -24,6 +24,8 @@ use crate::storage::Storage;
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) network: NetworkName,
+    /// Whether this node serves nobody.
+    pub(crate) is_light: bool,
     pub(crate) clock: Clock,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) storage: Storage,

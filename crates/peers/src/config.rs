@@ -24,6 +24,8 @@ pub struct Config {
     pub statics: Vec<Multiaddr>,
     /// Whether this node is a light client.
     pub light: bool,
+    /// Whether nobody is to be told where this node listens, nor where it sees others.
+    pub hidden: bool,
     /// How many handshaken peers to have.
     pub targets: Targets,
     /// Peers that dialled in and have not said Hello; for one more, the one that has waited longest goes.
@@ -132,6 +134,7 @@ impl Config {
             bootstrap: Vec::new(),
             statics: Vec::new(),
             light: false,
+            hidden: false,
             targets: Targets::default(),
             greeting_inbound: crate::GREETING_INBOUND_MAX,
             foreign: Foreign::default(),

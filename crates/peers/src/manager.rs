@@ -188,6 +188,11 @@ impl Manager {
     }
 
     fn hello(&self, now: Now, observed: &Multiaddr) -> Hello {
+        // By which name it was dialled, or through which forwarder a peer came, shows where this node is, too.
+        let (listen_addresses, observed_address) = match self.config.hidden {
+            true => (Vec::new(), None),
+            false => (self.listening.clone(), Some(observed.clone())),
+        };
         Hello {
             versions: Versions::ours(),
             network: self.config.network.clone(),
@@ -196,9 +201,8 @@ impl Manager {
             software_version: self.config.software_version.clone(),
             time: now.wall,
             nonce: self.nonce,
-            listen_addresses: is_open.then(|| self.listening.clone()).unwrap_or_default(),
-            // By which name it was dialled, or through which forwarder a peer came, shows where this node is.
-            observed_address: is_open.then(|| observed.clone()),
+            listen_addresses,
+            observed_address,
         }
     }
 
@@ -324,7 +328,7 @@ impl Manager {
                 self.fault(now, id, Fault::Garbage);
                 return;
             }
-            self.answer_for(id, |_| Err(ConnectError::Refused(DisconnectReason::Unspecified)));
+            self.answer_for(id, |_| Err(ConnectError::HungUp));
             self.close(id, None);
         }
     }

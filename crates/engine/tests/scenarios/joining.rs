@@ -334,3 +334,28 @@ fn a_node_without_an_address_cannot_invite() {
 
     assert_eq!(world.answer(node, ask).unwrap_err(), AskError::NoAddress);
 }
+
+#[test]
+fn a_hidden_member_is_named_to_joiners_without_its_addresses() {
+    for is_hidden in [false, true] {
+        let mut world = World::new(14);
+        let member = world.add(crate::world::Setup {
+            is_hidden,
+            ..Default::default()
+        });
+        let joiner = world.add(crate::world::Setup::default());
+        let chain = world.create(member, "notes");
+        // Whom the operator gives the invitation is to find the node.
+        let invitation: Invitation = world.invite(member, chain, None, None).parse().unwrap();
+        assert!(!invitation.members()[0].addresses.is_empty());
+        world.connect(joiner, member).unwrap();
+
+        let knock = world.knock(joiner, member, &invitation);
+        let JoinReply::Accepted(accepted) = world.knock_reply(member, knock) else {
+            panic!("not let in");
+        };
+
+        assert_eq!(accepted.members[0].peer, world.nodes[member].peer);
+        assert_eq!(accepted.members[0].addresses.is_empty(), is_hidden);
+    }
+}

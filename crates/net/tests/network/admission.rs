@@ -306,7 +306,7 @@ async fn what_a_foreign_peer_may_not_have_is_not_asked_of_it_either() {
 }
 
 #[tokio::test]
-async fn a_light_node_listens_nowhere_and_serves_nothing_of_ours() {
+async fn a_light_node_listens_nowhere_and_takes_streams_of_content_alone() {
     let (sync, _own) = acceptor(OWN, Scope::Own, 1);
     let (bitswap, mut blocks) = acceptor(CONTENT, Scope::Content, 1);
     let mut server = Peer::start(config(TCP)).await;
@@ -352,6 +352,7 @@ async fn a_light_node_listens_nowhere_and_serves_nothing_of_ours() {
     assert!(addresses.is_empty(), "{addresses:?}");
     let own = within("the answer", server.net.open(light, &[OWN.to_owned()])).await;
     assert_eq!(own.map(|_| ()), Err(OpenError::Unsupported));
+    // The blocks that it asked for come on it; that it gives none is for who takes the stream.
     let content = within("the stream", server.net.open(light, &[CONTENT.to_owned()])).await;
     assert!(content.is_ok());
     within("the blocks", blocks.recv()).await.unwrap();

@@ -21,6 +21,8 @@ pub(crate) struct Setup {
     pub(crate) network: NetworkName,
     /// Whether others can dial it.
     pub(crate) listens: bool,
+    /// Whether it tells nobody where.
+    pub(crate) is_hidden: bool,
 }
 
 /// A node, running or not.
@@ -55,6 +57,7 @@ impl Default for Setup {
         Self {
             network: NetworkName::default(),
             listens: true,
+            is_hidden: false,
         }
     }
 }
@@ -119,6 +122,7 @@ impl World {
         assert!(!node.is_running(), "node {index} runs already");
         let peers = rustle_peers::Config {
             network: node.setup.network.clone(),
+            hidden: node.setup.is_hidden,
             ..rustle_peers::Config::new(node.peer)
         };
         let signer = Signer::from_secret(node.secret);
