@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rustle_types::Direction;
 
-use super::tests::{ALICE, BOB, address, at, config, id};
+use super::tests::{ALICE, BOB, address, at, config, drain, id};
 use super::*;
 use crate::DialFailure;
 
@@ -243,4 +243,51 @@ fn a_boot_address_that_is_this_node_itself_is_left_alone() {
         !outputs.iter().any(|output| matches!(output, Output::Dial { .. })),
         "{outputs:?}"
     );
+}
+
+#[test]
+fn boot_addresses_are_dialled_again_with_back_off() {
+    let mut alice = Manager::new(
+        Config {
+            bootstrap: vec![address(9)],
+            ..config(ALICE)
+        },
+        1,
+    );
+    let mut now = at(0);
+    let (mut waits, mut first) = (Vec::new(), true);
+    for _ in 0..9 {
+        let begin = now.uptime;
+        let request = loop {
+            alice.on_deadline(now);
+            if let [Output::Dial { request, .. }] = drain(&mut alice)[..] {
+                break request;
+            }
+            now = Now {
+                uptime: alice.next_deadline().unwrap(),
+                ..now
+            };
+        };
+        if !first {
+            waits.push(now.uptime - begin);
+        }
+        first = false;
+        alice.handle(
+            now,
+            Input::DialFailed {
+                request,
+                why: DialFailure::Unreachable,
+                error: "refused".into(),
+            },
+        );
+    }
+    assert!(
+        Duration::from_millis(400) < waits[0] && waits[0] <= Duration::from_secs(1),
+        "{waits:?}"
+    );
+    assert!(
+        waits.iter().all(|wait| *wait <= Duration::from_secs(60)),
+        "{waits:?}"
+    );
+    assert!(Duration::from_secs(20) < waits[7], "{waits:?}");
 }

@@ -584,3 +584,11 @@ mod sequence_tests;
 #[cfg(test)]
 #[path = "return_tests.rs"]
 mod return_tests;
+
+#[cfg(test)]
+#[path = "ping_tests.rs"]
+mod ping_tests;
+
+#[cfg(test)]
+#[path = "doubled_tests.rs"]
+mod doubled_tests;

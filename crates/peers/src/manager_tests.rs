@@ -57,7 +57,7 @@ pub(super) fn hello_of(manager: &Manager) -> Hello {
 }
 
 /// A manager with one handshaken inbound connection (number 1) to Bob.
-fn greeted(config: Config) -> (Manager, Manager) {
+pub(super) fn greeted(config: Config) -> (Manager, Manager) {
     let mut alice = Manager::new(config, 1);
     let bob = Manager::new(
         Config {
@@ -80,22 +80,7 @@ fn greeted(config: Config) -> (Manager, Manager) {
     (alice, bob)
 }
 
-/// Lets time pass; asked about connection 1, the network says that it was silent for so long.
-fn silence(manager: &mut Manager, millis: u64, idle: Duration) -> Vec<Output> {
-    manager.on_deadline(at(millis));
-    let mut outputs = drain(manager);
-    let connection = ConnectionId(1);
-    if outputs
-        .iter()
-        .any(|output| matches!(output, Output::Probe { .. }))
-    {
-        manager.handle(at(millis), Input::Activity { connection, idle });
-        outputs.extend(drain(manager));
-    }
-    outputs
-}
-
-fn sent(outputs: &[Output]) -> Vec<&Control> {
+pub(super) fn sent(outputs: &[Output]) -> Vec<&Control> {
     let messages = outputs.iter().filter_map(|output| match output {
         Output::Send { message, .. } => Some(message),
         _ => None,
@@ -292,189 +277,6 @@ fn a_handshake_that_does_not_come_closes_after_five_seconds() {
 }
 
 #[test]
-fn a_ping_goes_out_only_after_a_minute_of_silence() {
-    for (millis, pings) in [(59_900, 0), (60_000, 1), (60_100, 1)] {
-        let (mut alice, _) = greeted(config(ALICE));
-        let idle = Duration::from_millis(millis);
-        assert_eq!(
-            sent(&silence(&mut alice, millis, idle)).len(),
-            pings,
-            "at {millis} ms"
-        );
-    }
-    let (mut alice, _) = greeted(config(ALICE));
-    let outputs = silence(&mut alice, 60_000, Duration::from_secs(1));
-    assert!(
-        sent(&outputs).is_empty(),
-        "activity of any stream suppresses the ping"
-    );
-    alice.on_deadline(at(118_999));
-    assert!(drain(&mut alice).is_empty());
-    alice.on_deadline(at(119_000));
-    assert!(matches!(drain(&mut alice)[..], [Output::Probe { .. }]));
-    alice.on_deadline(at(119_001));
-    assert!(drain(&mut alice).is_empty(), "the network is asked once");
-    let connection = ConnectionId(1);
-    let unasked = Input::Activity {
-        connection: ConnectionId(9),
-        idle: Duration::MAX,
-    };
-    alice.handle(at(119_001), unasked);
-    alice.handle(
-        at(119_002),
-        Input::Activity {
-            connection,
-            idle: Duration::MAX,
-        },
-    );
-    assert_eq!(sent(&drain(&mut alice)).len(), 1);
-    alice.handle(
-        at(119_003),
-        Input::Activity {
-            connection,
-            idle: Duration::MAX,
-        },
-    );
-    assert!(drain(&mut alice).is_empty(), "one ping at a time");
-}
-
-#[test]
-fn only_the_right_nonce_keeps_a_silent_connection() {
-    let (mut alice, _) = greeted(config(ALICE));
-    for millis in [60_000, 70_000, 80_000] {
-        let outputs = silence(&mut alice, millis, Duration::from_millis(millis));
-        assert_eq!(sent(&outputs).len(), 1);
-        let Control::PingRequest { nonce } = *sent(&outputs)[0] else {
-            panic!()
-        };
-        let message = Control::PingResponse { nonce: nonce ^ 1 };
-        alice.handle(
-            at(millis + 1),
-            Input::Control {
-                connection: ConnectionId(1),
-                message,
-            },
-        );
-    }
-    alice.on_deadline(at(90_000));
-    assert_eq!(closed(&drain(&mut alice)), Some(Some(DisconnectReason::Timeout)));
-
-    let (mut alice, _) = greeted(config(ALICE));
-    let outputs = silence(&mut alice, 60_000, Duration::from_secs(60));
-    let Control::PingRequest { nonce } = *sent(&outputs)[0] else {
-        panic!()
-    };
-    let message = Control::PingResponse { nonce };
-    alice.handle(
-        at(60_040),
-        Input::Control {
-            connection: ConnectionId(1),
-            message,
-        },
-    );
-    assert_eq!(
-        alice.views().next().unwrap().round_trip,
-        Some(Duration::from_millis(40))
-    );
-    let outputs = silence(&mut alice, 120_040, Duration::from_secs(1));
-    assert_eq!(closed(&outputs), None);
-}
-
-#[test]
-fn pings_are_answered_with_their_nonce() {
-    let (mut alice, _) = greeted(config(ALICE));
-    let message = Control::PingRequest { nonce: 77 };
-    alice.handle(
-        at(1),
-        Input::Control {
-            connection: ConnectionId(1),
-            message,
-        },
-    );
-    assert_eq!(sent(&drain(&mut alice)), [&Control::PingResponse { nonce: 77 }]);
-}
-
-#[test]
-fn of_two_connections_both_ends_keep_the_same() {
-    for (local, remote) in [(ALICE, BOB), (BOB, ALICE)] {
-        let mut manager = Manager::new(config(local), 1);
-        let other = Manager::new(config(remote), 2);
-        manager.handle(at(0), connected(1, remote, Direction::Inbound, None));
-        manager.handle(at(0), connected(2, remote, Direction::Outbound, None));
-        manager.handle(
-            at(0),
-            Input::ControlOpened {
-                connection: ConnectionId(2),
-            },
-        );
-        let hello = hello_of(&other);
-        let message = Control::Hello(hello.clone());
-        manager.handle(
-            at(0),
-            Input::Control {
-                connection: ConnectionId(1),
-                message,
-            },
-        );
-        let message = Control::HelloAck(hello);
-        manager.handle(
-            at(0),
-            Input::Control {
-                connection: ConnectionId(2),
-                message,
-            },
-        );
-        let outputs = drain(&mut manager);
-        let dropped: Vec<u64> = outputs
-            .iter()
-            .filter_map(|output| match output {
-                Output::Close { connection, .. } => Some(connection.0),
-                _ => None,
-            })
-            .collect();
-        let dialled_by_lower = if id(local) < id(remote) { 2 } else { 1 };
-        assert_eq!(dropped, [3 - dialled_by_lower]);
-        assert!(!outputs.iter().any(|output| matches!(output, Output::Down { .. })));
-    }
-}
-
-#[test]
-fn a_dialer_that_keeps_several_connections_is_left_with_the_newest() {
-    let (mut manager, bob) = greeted(config(ALICE));
-    for number in [2, 3] {
-        manager.handle(at(number), connected(number, BOB, Direction::Inbound, None));
-        let message = Control::Hello(hello_of(&bob));
-        manager.handle(
-            at(number),
-            Input::Control {
-                connection: ConnectionId(number),
-                message,
-            },
-        );
-    }
-    assert_eq!(closed(&drain(&mut manager)), None, "it may still choose");
-
-    manager.on_deadline(at(3_002));
-    assert_eq!(closed(&drain(&mut manager)), None, "not before its time is over");
-    manager.on_deadline(at(3_003));
-    let outputs = drain(&mut manager);
-    let dropped: Vec<u64> = outputs
-        .iter()
-        .filter_map(|output| match output {
-            Output::Close { connection, goodbye } => {
-                let reason = goodbye.as_ref().map(|goodbye| goodbye.reason);
-                assert_eq!(reason, Some(DisconnectReason::Duplicate));
-                Some(connection.0)
-            }
-            _ => None,
-        })
-        .collect();
-    assert_eq!(dropped, [1, 2]);
-    assert!(manager.is_up(&id(BOB)));
-    assert!(!outputs.iter().any(|output| matches!(output, Output::Down { .. })));
-}
-
-#[test]
 fn whoever_came_in_before_the_gate_knew_of_the_ban_is_sent_away() {
     for target in ["127.0.0.0/24", BOB] {
         let mut manager = Manager::new(config(ALICE), 1);
@@ -494,53 +296,6 @@ fn whoever_came_in_before_the_gate_knew_of_the_ban_is_sent_away() {
         let outputs = drain(&mut manager);
         assert_eq!(closed(&outputs), Some(Some(DisconnectReason::Banned)), "{target}");
     }
-}
-
-#[test]
-fn boot_addresses_are_dialled_again_with_back_off() {
-    let mut alice = Manager::new(
-        Config {
-            bootstrap: vec![address(9)],
-            ..config(ALICE)
-        },
-        1,
-    );
-    let mut now = at(0);
-    let (mut waits, mut first) = (Vec::new(), true);
-    for _ in 0..9 {
-        let begin = now.uptime;
-        let request = loop {
-            alice.on_deadline(now);
-            if let [Output::Dial { request, .. }] = drain(&mut alice)[..] {
-                break request;
-            }
-            now = Now {
-                uptime: alice.next_deadline().unwrap(),
-                ..now
-            };
-        };
-        if !first {
-            waits.push(now.uptime - begin);
-        }
-        first = false;
-        alice.handle(
-            now,
-            Input::DialFailed {
-                request,
-                why: DialFailure::Unreachable,
-                error: "refused".into(),
-            },
-        );
-    }
-    assert!(
-        Duration::from_millis(400) < waits[0] && waits[0] <= Duration::from_secs(1),
-        "{waits:?}"
-    );
-    assert!(
-        waits.iter().all(|wait| *wait <= Duration::from_secs(60)),
-        "{waits:?}"
-    );
-    assert!(Duration::from_secs(20) < waits[7], "{waits:?}");
 }
 
 #[test]

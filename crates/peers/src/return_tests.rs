@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rustle_store::{Op, Table};
 use rustle_types::Direction;
 
-use super::tests::{ALICE, BOB, at, config, drain, hello_of, stranger};
+use super::tests::{ALICE, BOB, at, config, hello_of, stranger};
 use super::*;
 use crate::{RuleKind, Target};
 
@@ -216,37 +216,4 @@ fn whoever_comes_through_a_welcome_relay_is_not_welcome_for_that() {
         manager.handle(at(2), Input::Fault { peer, fault });
     }
     assert!(!manager.is_up(&peer));
-}
-
-#[test]
-fn answers_that_nobody_waits_for_cost_nothing_and_come_to_an_end() {
-    let (mut manager, mut net) = (Manager::new(config(ALICE), 1), Net::default());
-    let connection = net.meet(&mut manager, at(0), 1, place(1), Direction::Inbound, None);
-    drain(&mut manager);
-    // As fast as is borne, for an hour.
-    for half_second in 1..=7_200 {
-        let message = Control::PingResponse { nonce: 7 };
-        manager.handle(at(half_second * 500), Input::Control { connection, message });
-        assert!(manager.timers.len() <= 1);
-    }
-    assert!(manager.is_up(&stranger(1)));
-
-    for _ in 0..20 {
-        let message = Control::PingResponse { nonce: 7 };
-        manager.handle(at(3_600_000), Input::Control { connection, message });
-    }
-    assert!(!manager.is_up(&stranger(1)), "a flood goes on for ever");
-    manager.handle(at(3_600_000), Input::Disconnected { connection });
-    assert!(manager.timers.is_empty());
-}
-
-#[test]
-fn whoever_asks_as_often_as_the_settings_allow_is_borne() {
-    let (mut manager, mut net) = (Manager::new(config(ALICE), 1), Net::default());
-    let connection = net.meet(&mut manager, at(0), 1, place(1), Direction::Inbound, None);
-    for second in 1..3_600 {
-        let message = Control::PingRequest { nonce: second };
-        manager.handle(at(second * 1_000), Input::Control { connection, message });
-        assert!(manager.is_up(&stranger(1)), "after {second} s");
-    }
 }
