@@ -1,8 +1,9 @@
 //! What do we tell of other peers, and what do we believe?
 //!
-//! Lists help newcomers, and they are the way in for whoever wants to fill an address book with its own. So lists are taken
-//! only from peers that we dialled and asked, a bounded number of addresses each, and given as a random part of what we
-//! know, the same part to all for an hour: nobody can read the whole book by asking often.
+//! Lists help newcomers, and they are the way in for whoever wants to fill an address book with its own. So they are taken
+//! only from peers that we asked, a bounded number of addresses each; we ask those that we dialled by our own choice, and
+//! others only while we have too few of these. They are given as a random part of what we know, the same part to all for
+//! an hour: nobody can read the whole book by asking often.
 //!
 //! All of this is counted beyond the end of a connection, and for hosts as well as for peers: else whoever comes back each
 //! second, or under a new name, would have no bounds at all.

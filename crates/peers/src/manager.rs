@@ -592,3 +592,7 @@ mod ping_tests;
 #[cfg(test)]
 #[path = "doubled_tests.rs"]
 mod doubled_tests;
+
+#[cfg(test)]
+#[path = "feeler_tests.rs"]
+mod feeler_tests;

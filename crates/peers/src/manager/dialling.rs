@@ -209,7 +209,7 @@ impl Manager {
     }
 
     /// Peers that were trusted before the restart are dialled whatever else there is, until each was there once; after that
-    /// they have no better claim to a lost place than others.
+    /// they come first where a place is missing.
     fn fill_anchors(&mut self, now: Now) {
         let is_room = self.links.counts().up() < self.config.targets.upper;
         for peer in self.book.anchors_ready(now.uptime) {

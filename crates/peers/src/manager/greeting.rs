@@ -138,6 +138,13 @@ impl Manager {
             self.close(id, Some(goodbye));
             return;
         }
+        // An address that is tested needs no place: it has answered, however full this node is.
+        let is_wanted = self.links.counts().outbound < self.config.targets.outbound;
+        if why == Why::Feeler && !is_wanted {
+            self.counters.on_handshake("complete");
+            self.on_felt(now, id, peer, &hello);
+            return;
+        }
         if let Err(no_place) = self.place_for(now, id)
             && !self.make_room_for_class(now, id)
         {
@@ -146,16 +153,19 @@ impl Manager {
                 NoPlace::Full => "full",
                 NoPlace::Light => "light",
             });
+            // That there is no place here is no failure of whoever answered.
+            if self
+                .links
+                .get(id)
+                .is_some_and(|one| one.is_outbound() && !one.is_relayed())
+            {
+                self.book.on_met(now, &peer, &address);
+            }
             self.answer_for(id, |_| Err(ConnectError::NoPlace));
             self.close(id, Some(Disconnect::because(DisconnectReason::Full)));
             return;
         }
         self.counters.on_handshake("complete");
-        let is_wanted = self.links.counts().outbound < self.config.targets.outbound;
-        if why == Why::Feeler && !is_wanted {
-            self.on_felt(now, id, peer, &hello);
-            return;
-        }
         // Before the answer: the dialer may open streams as soon as it has read it.
         self.outbox.push(Output::Admit {
             connection: id,
