@@ -2,7 +2,7 @@
 //!
 //! Importing: bytes are cut into chunks, each is hashed on whichever core is free, and the blocks are written in groups
 //! while the next ones are hashed. Memory is bounded by the chunks in flight and one group. What is acknowledged is
-//! durable: the last group, with the pin of the root, is synced, and the log that it is appended to holds the others.
+//! durable: all groups are flushed before the last one is synced, with the pin of the root.
 //!
 //! Reading: a window of blocks is asked for ahead of what the caller has taken.
 
@@ -107,7 +107,7 @@ impl Import<'_> {
                 let group = std::mem::take(&mut self.group);
                 self.shared
                     .storage
-                    .commit(group, Durability::Buffered)
+                    .commit(group, Durability::Bulk)
                     .await
                     .map_err(faults::store)?;
             }
@@ -135,6 +135,7 @@ impl Import<'_> {
             .finish()
             .ok_or_else(|| faults::internal(&"a file without chunks"))?;
         self.keep_nodes();
+        self.shared.storage.flush().await.map_err(faults::store)?;
         self.group.put(Table::Pins, pin_key(&root), Vec::new());
         self.shared
             .storage

@@ -2,9 +2,12 @@
 //!
 //! A synced write costs the same for one batch as for a thousand. So the thread takes all that has queued up while the
 //! disk was busy, commits it as one batch, syncs once, and then acknowledges each part (group commit).
+//!
+//! Bulk commits and flushes pass the thread by: they need no sync, and megabytes of an import are not to stand before an
+//! append to a chain. Who makes them waits for each, so that they are in order for him.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
 use rustle_store::{Batch, Durability, Store, StoreError};
@@ -53,9 +56,14 @@ pub(crate) struct Written {
 /// The queue to the storage thread.
 #[derive(Debug, Clone)]
 pub(crate) struct Storage {
+    store: Kept,
     queue: mpsc::Sender<Order>,
     failed: Arc<AtomicBool>,
 }
+
+/// The store, which nobody has to see in a log.
+#[derive(Clone)]
+struct Kept(Weak<dyn Store>);
 
 /// Room for one write of the core loop, which must not wait.
 pub(crate) struct Permit<'a>(mpsc::Permit<'a, Order>);
@@ -68,6 +76,7 @@ pub(crate) fn spawn(
     let (queue, orders) = mpsc::channel(QUEUE_MAX);
     let failed = Arc::new(AtomicBool::new(false));
     let storage = Storage {
+        store: Kept(Arc::downgrade(&store)),
         queue,
         failed: Arc::clone(&failed),
     };
@@ -112,10 +121,7 @@ fn run(
             }
         }
         let result = store.commit(group, durability);
-        if let Err(error) = &result {
-            failed.store(true, Ordering::Release);
-            tracing::error!(%error, "a write failed; nothing more is acknowledged as durable");
-        }
+        note(&result, failed);
         for done in waiting {
             match done {
                 // The core loop always takes these; an error means that it is gone.
@@ -131,6 +137,26 @@ fn run(
                 Done::Nobody => {}
             }
         }
+    }
+}
+
+/// Remembers a failure.
+fn note(result: &Result<(), StoreError>, failed: &AtomicBool) {
+    if let Err(error) = result {
+        failed.store(true, Ordering::Release);
+        tracing::error!(%error, "a write failed; nothing more is acknowledged as durable");
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::Halted("the node is shutting down".to_owned())
+}
+
+// === impl Kept ===
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Kept")
     }
 }
 
@@ -150,7 +176,11 @@ impl Storage {
 
     /// Writes and waits for the end.
     pub(crate) async fn commit(&self, batch: Batch, durability: Durability) -> Result<(), StoreError> {
-        let gone = || StoreError::Halted("the node is shutting down".to_owned());
+        if durability == Durability::Bulk {
+            return self
+                .aside(move |store| store.commit(batch, Durability::Bulk))
+                .await;
+        }
         let (done, end) = oneshot::channel();
         let write = Write {
             batch,
@@ -159,6 +189,23 @@ impl Storage {
         };
         self.queue.send(Order::Write(write)).await.map_err(|_| gone())?;
         end.await.map_err(|_| gone())?
+    }
+
+    /// Makes all bulk commits that were waited for durable, and waits for it.
+    pub(crate) async fn flush(&self) -> Result<(), StoreError> {
+        self.aside(|store| store.flush()).await
+    }
+
+    /// Writes on a thread beside the one that syncs.
+    async fn aside(
+        &self,
+        write: impl FnOnce(&dyn Store) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let store = self.store.0.upgrade().ok_or_else(gone)?;
+        let written = tokio::task::spawn_blocking(move || write(&*store)).await;
+        let result = written.map_err(|_| gone())?;
+        note(&result, &self.failed);
+        result
     }
 
     /// Ends the thread once everything that was queued before is written.
@@ -200,6 +247,25 @@ mod tests {
     use rustle_store::{MemoryStore, Table};
 
     use super::*;
+
+    #[tokio::test]
+    async fn bulk_commits_and_flushes_need_no_thread_of_their_own() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let (core, _written) = mpsc::channel(1);
+        let (storage, thread) = spawn(Arc::clone(&store), core).unwrap();
+        storage.stop().await;
+        thread.join().unwrap();
+        let cid = rustle_types::BlockId::of(b"bulk").cid();
+        let mut batch = Batch::new();
+        batch.put_block(cid, "bulk".into());
+
+        storage.commit(batch, Durability::Bulk).await.unwrap();
+        storage.flush().await.unwrap();
+
+        assert_eq!(store.has(&cid), Ok(true));
+        drop(store);
+        assert!(storage.flush().await.is_err(), "the store is closed");
+    }
 
     #[tokio::test]
     async fn writes_are_acknowledged_in_order_and_finished_before_the_end() {

@@ -83,6 +83,10 @@ pub(crate) fn database(config: &Config) -> Options {
     options.set_track_and_verify_wals_in_manifest(true);
     options.set_paranoid_checks(true);
 
+    // What a bulk commit leaves out of the log reaches the disk with a flush, which RocksDB begins whenever a buffer is
+    // full. Blocks and index are then written in one step of the manifest, or not at all.
+    options.set_atomic_flush(true);
+
     options.set_bytes_per_sync(SYNC_STEP_BYTES);
     options.set_wal_bytes_per_sync(SYNC_STEP_BYTES);
     options.set_max_total_wal_size(config.log_bytes_max);

@@ -27,6 +27,7 @@
 //! # Ok::<(), StoreError>(())
 //! ```
 
+mod commit;
 mod config;
 mod failure;
 mod families;
@@ -35,6 +36,7 @@ mod pinned;
 mod store;
 #[cfg(test)]
 mod tests;
+mod unflushed;
 
 pub use config::Config;
 pub use store::{FORMAT, RocksStore};

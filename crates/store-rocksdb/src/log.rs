@@ -11,6 +11,9 @@
 //! The layout is that of `db/log_format.h`: blocks of 32 KiB, in them fragments of a checksum (masked CRC-32C of type
 //! and payload), a length (u16 LE), a type and the payload. A record begins with the sequence number of its first
 //! operation (u64 LE) and their count (u32 LE).
+//!
+//! Operations that are not logged (bulk commits) take numbers as well. A mark tells how many have, and less these the
+//! numbers in the log follow upon each other; only such numbers are compared here.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -18,26 +21,31 @@ use std::path::{Path, PathBuf};
 
 use rustle_store::StoreError;
 
+use crate::commit::{LOGGED_KEY, SYNCED_KEY};
 use crate::failure;
-use crate::store::SYNCED_KEY;
 
 const BLOCK_BYTES: usize = 32 << 10;
 const HEADER_BYTES: usize = 7;
 /// Sequence number and count.
 const BATCH_HEADER_BYTES: usize = 12;
 
-/// Where the mark of a synced batch ends at the latest: type, column family and length before it.
-const MARK_BYTES_MAX: usize = 1 + 5 + 5 + SYNCED_KEY.len();
+/// Where the key of a mark ends at the latest: type, column family and length before it.
+const MARK_KEY_BYTES_MAX: usize = 1 + 5 + 5 + SYNCED_KEY.len();
+/// Where a mark ends at the latest: its value with its length.
+const MARK_BYTES_MAX: usize = MARK_KEY_BYTES_MAX + 1 + size_of::<u64>();
+
+const HEAD_BYTES_MAX: usize = BATCH_HEADER_BYTES + MARK_BYTES_MAX;
 
 const FULL: u8 = 1;
 const FIRST: u8 = 2;
 const MIDDLE: u8 = 3;
 const LAST: u8 = 4;
 
-/// Refuses a directory whose log has lost what is not its tail: [`StoreError::Io`] that says where.
+/// Refuses a directory whose log has lost what is not its tail: [`StoreError::Io`] that says where. Gives the number that
+/// the next record would carry, less those that were not logged, where there was a record.
 ///
 /// A tail that is torn is left for RocksDB to cut, and told in the log of the node.
-pub(crate) fn check(directory: &Path) -> Result<(), StoreError> {
+pub(crate) fn check(directory: &Path) -> Result<Option<u64>, StoreError> {
     let unread = |error: io::Error| failure::unreadable(directory, &error.to_string());
     let mut logs = Vec::new();
     let mut has_tables = false;
@@ -84,7 +92,7 @@ pub(crate) fn check(directory: &Path) -> Result<(), StoreError> {
             "the log ends in a record that was not written whole; it is cut there"
         );
     }
-    Ok(())
+    Ok(replay.next)
 }
 
 /// A log that does not end with a whole record.
@@ -109,8 +117,10 @@ enum Fault {
 /// What a replay has seen so far, over all logs.
 #[derive(Default)]
 struct Replay {
-    /// The sequence number that the next record carries, once one was read.
+    /// The number that the next record carries, once one was read.
     next: Option<u64>,
+    /// How many numbers were not logged before it.
+    skipped: u64,
     /// The last log that is torn, unless the one behind it goes on where it was cut.
     torn: Option<Torn>,
 }
@@ -118,10 +128,18 @@ struct Replay {
 /// A record of which some fragments were read.
 struct Unfinished {
     offset: u64,
-    /// Its first bytes, [`BATCH_HEADER_BYTES`] at most.
+    /// Its first bytes, [`HEAD_BYTES_MAX`] at most.
     head: Vec<u8>,
-    /// Whether it belongs to a synced batch.
+}
+
+/// What a record's first bytes say.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    sequence: u64,
+    count: u32,
     is_synced: bool,
+    /// What its mark tells of numbers that were not logged before it.
+    skipped: Option<u64>,
 }
 
 enum Block {
@@ -172,6 +190,7 @@ impl Replay {
                 && any_record(
                     &block[resume..],
                     self.after(unfinished.as_ref()),
+                    self.skipped,
                     base + resume as u64 - offset,
                 )
             {
@@ -217,33 +236,27 @@ impl Replay {
             };
             let end = at + HEADER_BYTES + payload.len();
             match (kind, &mut *unfinished) {
-                (FULL, None) => match batch_header(payload) {
-                    Some(header) => self.record(header, is_synced(payload))?,
+                (FULL, None) => match Head::read(payload) {
+                    Some(head) => self.record(head)?,
                     None => return damaged(unfinished, end),
                 },
                 (FIRST, None) => {
-                    let head = payload[..payload.len().min(BATCH_HEADER_BYTES)].to_vec();
-                    let is_synced = is_synced(payload);
-                    *unfinished = Some(Unfinished {
-                        offset: here,
-                        head,
-                        is_synced,
-                    });
+                    let head = payload[..payload.len().min(HEAD_BYTES_MAX)].to_vec();
+                    *unfinished = Some(Unfinished { offset: here, head });
                 }
                 (MIDDLE | LAST, Some(record)) => {
-                    let missing = BATCH_HEADER_BYTES - record.head.len();
+                    let missing = HEAD_BYTES_MAX - record.head.len();
                     record.head.extend(&payload[..payload.len().min(missing)]);
                     if kind == LAST {
-                        let Some(header) = batch_header(&record.head) else {
+                        let Some(head) = Head::read(&record.head) else {
                             return damaged(unfinished, end);
                         };
-                        let is_synced = record.is_synced;
                         *unfinished = None;
-                        self.record(header, is_synced)?;
+                        self.record(head)?;
                     }
                 }
                 // The end of the record before is missing, or the beginning of this one.
-                (FULL | FIRST, Some(record)) if is_synced(payload) => {
+                (FULL | FIRST, Some(record)) if Head::read(payload).is_some_and(|head| head.is_synced) => {
                     return Err(Fault::Hole(Torn {
                         log: path.to_owned(),
                         offset: record.offset,
@@ -271,47 +284,91 @@ impl Replay {
 
     /// Takes note of a whole record. Behind a torn log it should be the one that was written next: the log was cut then,
     /// in an earlier open. Any other is lost with the tail, which a synced one must not be.
-    fn record(&mut self, (sequence, count): (u64, u32), is_synced: bool) -> Result<(), Fault> {
-        if self.torn.is_some() && self.next != Some(sequence) {
-            return match self.torn.take_if(|_| is_synced) {
+    fn record(&mut self, head: Head) -> Result<(), Fault> {
+        let number = head.number(self.skipped);
+        if self.torn.is_some() && self.next != Some(number) {
+            return match self.torn.take_if(|_| head.is_synced) {
                 Some(torn) => Err(Fault::Hole(torn)),
                 None => Ok(()),
             };
         }
         self.torn = None;
-        self.next = Some(sequence.saturating_add(u64::from(count)));
+        self.skipped = head.skipped.unwrap_or(self.skipped);
+        self.next = Some(number.saturating_add(u64::from(head.count)));
         Ok(())
     }
 
-    /// The sequence number of the record behind the damaged one, or the least that it can be. Of a record whose
-    /// beginning was read it is known.
+    /// The number of the record behind the damaged one, or the least that it can be. Of a record whose beginning was
+    /// read it is known.
     fn after(&self, damaged: Option<&Unfinished>) -> Option<u64> {
         damaged
-            .and_then(|record| batch_header(&record.head))
-            .map(|(sequence, count)| sequence.saturating_add(u64::from(count)))
+            .and_then(|record| Head::read(&record.head))
+            .map(|head| head.number(self.skipped).saturating_add(u64::from(head.count)))
             .or(self.next)
+    }
+}
+
+// === impl Head ===
+
+impl Head {
+    /// A mark is the first operation of its record. A record whose first fragment ends before it (one in a thousand, at the
+    /// end of a block) has none as long as only that is read.
+    fn read(record: &[u8]) -> Option<Self> {
+        let (sequence, rest) = record.split_first_chunk()?;
+        let (count, operations) = rest.split_first_chunk()?;
+        let key = |wanted: &[u8]| {
+            let place = &operations[..operations.len().min(MARK_KEY_BYTES_MAX)];
+            place
+                .windows(wanted.len())
+                .position(|bytes| bytes == wanted)
+                .map(|at| at + wanted.len())
+        };
+        let synced = key(SYNCED_KEY);
+        // One byte of length; a mark of before there were bulk commits has no value.
+        let skipped = synced
+            .or_else(|| key(LOGGED_KEY))
+            .and_then(|end| operations[end..].split_first())
+            .filter(|(length, _)| usize::from(**length) == size_of::<u64>())
+            .and_then(|(_, value)| value.first_chunk())
+            .map(|value| u64::from_be_bytes(*value));
+        Some(Self {
+            sequence: u64::from_le_bytes(*sequence),
+            count: u32::from_le_bytes(*count),
+            is_synced: synced.is_some(),
+            skipped,
+        })
+    }
+
+    /// Its number, less those that were not logged: as many as its mark says, or as before it.
+    fn number(&self, skipped_before: u64) -> u64 {
+        self.sequence
+            .saturating_sub(self.skipped.unwrap_or(skipped_before))
     }
 }
 
 /// Whether the record of a synced batch begins anywhere in `bytes`, which lie `distance` bytes behind the damage.
 ///
-/// Content may hold what looks like a record, so that its sequence number must fit as well: `next` or as much more as
-/// there can be operations between, of which each takes more than one byte in the log.
-fn any_record(bytes: &[u8], next: Option<u64>, distance: u64) -> bool {
+/// Content may hold what looks like a record, so that its number must fit as well: `next` or as much more as there can be
+/// logged operations between, of which each takes more than one byte in the log.
+fn any_record(bytes: &[u8], next: Option<u64>, skipped: u64, distance: u64) -> bool {
     (0..bytes.len().saturating_sub(HEADER_BYTES)).any(|at| {
         let rest = &bytes[at..];
         if !matches!(rest[6], FULL | FIRST) {
             return false;
         }
-        let fits = rest[HEADER_BYTES..].first_chunk().is_some_and(|sequence| {
-            let sequence = u64::from_le_bytes(*sequence);
+        let fits = |head: &Head| {
+            let number = head.number(skipped);
             next.is_none_or(|next| {
-                sequence
+                number
                     .checked_sub(next)
                     .is_some_and(|more| more <= distance + at as u64)
             })
-        });
-        fits && fragment(rest).is_some_and(|(_, payload)| is_synced(payload))
+        };
+        // The checksum comes last, because it costs most.
+        Head::read(&rest[HEADER_BYTES..]).is_some_and(|head| head.is_synced && fits(&head))
+            && fragment(rest)
+                .and_then(|(_, payload)| Head::read(payload))
+                .is_some_and(|head| head.is_synced)
     })
 }
 
@@ -326,21 +383,6 @@ fn fragment(bytes: &[u8]) -> Option<(u8, &[u8])> {
     }
     let sound = u32::from_le_bytes([c0, c1, c2, c3]) == masked(crc32c(&bytes[6..HEADER_BYTES + length]));
     sound.then_some((kind, &rest[..length]))
-}
-
-/// Whether a record that begins with `payload` is that of a synced batch. The mark is its first operation; of a record
-/// whose first fragment ends before it (one in a thousand, at the end of a block) this is not known.
-fn is_synced(payload: &[u8]) -> bool {
-    payload
-        .get(BATCH_HEADER_BYTES..)
-        .and_then(|operations| operations.get(..operations.len().min(MARK_BYTES_MAX)))
-        .is_some_and(|first| first.windows(SYNCED_KEY.len()).any(|bytes| bytes == SYNCED_KEY))
-}
-
-fn batch_header(payload: &[u8]) -> Option<(u64, u32)> {
-    let (sequence, rest) = payload.split_first_chunk()?;
-    let count = rest.first_chunk()?;
-    Some((u64::from_le_bytes(*sequence), u32::from_le_bytes(*count)))
 }
 
 /// RocksDB masks a checksum that is stored, so that a checksum over stored checksums is not degenerate.

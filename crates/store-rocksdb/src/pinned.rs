@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rocksdb::{DB, DBPinnableSlice, Error};
+use rocksdb::{DB, DBPinnableSlice, Error, ReadOptions};
 
 use crate::families::{self, BLOB_BYTES_MIN};
 
@@ -21,10 +21,21 @@ self_cell::self_cell!(
     }
 );
 
+/// Who sees to it that the bytes are those that were written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Checks {
+    /// RocksDB, by its checksum.
+    OfRocksDb,
+    /// The caller, by the block's own hash.
+    OfCaller,
+}
+
 /// The bytes of a block by its multihash.
-pub(crate) fn block(db: &Arc<DB>, multihash: &[u8]) -> Result<Option<Bytes>, Error> {
+pub(crate) fn block(db: &Arc<DB>, multihash: &[u8], checks: Checks) -> Result<Option<Bytes>, Error> {
+    let mut options = ReadOptions::default();
+    options.set_verify_checksums(checks == Checks::OfRocksDb);
     let pinned = Pinned::try_new(Arc::clone(db), |db| {
-        db.get_pinned_cf(families::handle(db, families::BLOCKS), multihash)
+        db.get_pinned_cf_opt(families::handle(db, families::BLOCKS), multihash, &options)
     })?;
     let Some(value) = pinned.borrow_dependent() else {
         return Ok(None);

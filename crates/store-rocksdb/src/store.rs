@@ -1,18 +1,17 @@
-//! How do content, records and durable batches map onto RocksDB?
-//!
-//! The one rule that is easy to get wrong: after a failed write or sync nothing more is acknowledged. The kernel drops
-//! dirty pages whose writeback failed, and a second sync of the same file then reports success over lost data.
+//! How is a directory opened, read and closed as a store?
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use rocksdb::{DB, DBIterator, ReadOptions, WriteBatch, WriteOptions};
-use rustle_store::{Batch, ContentStore, Direction, Durability, Op, Record, Scan, Store, StoreError, Table};
+use parking_lot::Mutex;
+use rocksdb::{DB, DBIterator, ReadOptions, WriteOptions};
+use rustle_store::{Batch, ContentStore, Direction, Durability, Record, Scan, Store, StoreError, Table};
 use rustle_types::Cid;
-use rustle_types::content::HASH_IDENTITY;
+use rustle_types::content::{self, HASH_IDENTITY};
 
+use crate::commit::Line;
+use crate::pinned::Checks;
 use crate::{Config, failure, families, log, pinned};
 
 /// The version of the layout on disk. A directory of another version is refused.
@@ -20,20 +19,19 @@ pub const FORMAT: u32 = 1;
 
 /// Key of the format record (u32 BE) in [`Table::Meta`]. The dot keeps it apart from the settings of the node.
 const FORMAT_KEY: &[u8] = b"store.format";
-/// First operation of each synced batch: whoever finds it in the log knows that all before it had reached the disk.
-pub(crate) const SYNCED_KEY: &[u8] = b"store.synced";
-
 /// A store in a directory, held by this process alone.
 ///
-/// The directory is released when the store and all [`Bytes`] of blocks that were read from it are dropped. There is
-/// nothing to flush then: what was not synced is in the log, and is lost only with the power.
+/// The directory is released when the store and all [`Bytes`] of blocks that were read from it are dropped. What was not
+/// synced is in the log then, and is lost only with the power; bulk commits are flushed.
 #[derive(Debug)]
 pub struct RocksStore {
-    db: Arc<DB>,
-    path: PathBuf,
-    /// Why writing has ended, once it has. The lock also puts commits in a line: what one finds stored stays so until
-    /// it is written, and none slips through behind a failed one.
-    halted: Mutex<Option<String>>,
+    pub(crate) db: Arc<DB>,
+    pub(crate) path: PathBuf,
+    /// Commits stand in a line: what one finds stored stays so until it is written, and none slips through behind a
+    /// failed one.
+    pub(crate) line: Mutex<Line>,
+    /// Held by the one flush that runs.
+    pub(crate) flushing: Mutex<()>,
     /// The error that the next write is to meet.
     #[cfg(test)]
     pub(crate) next_failure: Mutex<Option<String>>,
@@ -51,18 +49,20 @@ impl RocksStore {
     pub fn open(path: impl AsRef<Path>, config: &Config) -> Result<Self, StoreError> {
         let path = path.as_ref();
         create_directory(path)?;
-        log::check(path)?;
+        let next = log::check(path)?;
         let options = families::database(config);
         // A new directory has no families to list; whatever else is wrong the open itself reports.
         let present = DB::list_cf(&options, path).unwrap_or_default();
         let db = DB::open_cf_descriptors(&options, path, families::all(config, &present))
             .map_err(|error| failure::on_open(path, &error))?;
+        let line = Line::open(db.latest_sequence_number(), next);
         check_format(path, &db)?;
         tracing::debug!(path = %path.display(), sequence = db.latest_sequence_number(), "store opened");
         Ok(Self {
             db: Arc::new(db),
             path: path.to_owned(),
-            halted: Mutex::new(None),
+            line: Mutex::new(line),
+            flushing: Mutex::new(()),
             #[cfg(test)]
             next_failure: Mutex::new(None),
         })
@@ -74,6 +74,7 @@ impl RocksStore {
     /// read are still held: the directory is then released with the last of them.
     pub fn close(self) -> Result<(), StoreError> {
         self.commit(Batch::new(), Durability::Synced)?;
+        self.flush()?;
         self.db.cancel_all_background_work(true);
         match Arc::try_unwrap(self.db) {
             Ok(_) => Ok(()),
@@ -101,79 +102,15 @@ impl RocksStore {
         Ok(sum)
     }
 
-    /// The batch in RocksDB's terms. What is synced carries a mark, so that the log tells what was acknowledged.
-    fn prepare(&self, batch: &Batch, durability: Durability) -> WriteBatch {
-        let blocks = families::handle(&self.db, families::BLOCKS);
-        let index = families::handle(&self.db, families::INDEX);
-        let mut writes = WriteBatch::default();
-        if durability == Durability::Synced {
-            writes.put_cf(self.table(Table::Meta), SYNCED_KEY, b"");
+    fn block(&self, cid: &Cid, checks: Checks) -> Result<Option<Bytes>, StoreError> {
+        if cid.hash().code() == HASH_IDENTITY {
+            return Ok(Some(Bytes::copy_from_slice(cid.hash().digest())));
         }
-        // Blocks that the batch itself has changed: what the disk holds of them says nothing any more.
-        let mut touched = HashSet::new();
-        for op in batch.ops() {
-            match op {
-                Op::PutBlock(cid, _) | Op::DeleteBlock(cid) if cid.hash().code() == HASH_IDENTITY => {}
-                Op::PutBlock(cid, bytes) => {
-                    let key = cid.hash().to_bytes();
-                    if !touched.contains(&key) && self.holds(&key, bytes) {
-                        continue;
-                    }
-                    writes.put_cf(blocks, &key, bytes);
-                    writes.put_cf(index, &key, index_entry(bytes.len()));
-                    touched.insert(key);
-                }
-                Op::DeleteBlock(cid) => {
-                    let key = cid.hash().to_bytes();
-                    writes.delete_cf(blocks, &key);
-                    writes.delete_cf(index, &key);
-                    touched.insert(key);
-                }
-                Op::Put(table, key, value) => writes.put_cf(self.table(*table), key, value),
-                Op::Delete(table, key) => writes.delete_cf(self.table(*table), key),
-            }
-        }
-        writes
+        pinned::block(&self.db, &cid.hash().to_bytes(), checks)
+            .map_err(|error| failure::on_block(cid, &error))
     }
 
-    /// Whether exactly these bytes are stored already.
-    ///
-    /// Adding the same file twice must not fill the disk twice: blobs are not rewritten, so a second copy would stay
-    /// until garbage is collected. The index alone would do to see that, but then a damaged block could never be
-    /// repaired by fetching it again. Comparing costs one read where writing costs two writes, to the log
-    /// and to a blob. Where the read fails, the block is written.
-    fn holds(&self, key: &[u8], bytes: &Bytes) -> bool {
-        let index = families::handle(&self.db, families::INDEX);
-        let indexed = matches!(self.db.get_pinned_cf(index, key), Ok(Some(entry)) if *entry == index_entry(bytes.len()));
-        if !indexed {
-            return false;
-        }
-        let blocks = families::handle(&self.db, families::BLOCKS);
-        let mut once = ReadOptions::default();
-        once.fill_cache(false);
-        matches!(self.db.get_pinned_cf_opt(blocks, key, &once), Ok(Some(stored)) if *stored == **bytes)
-    }
-
-    /// Writes and, where asked, syncs.
-    fn write(&self, writes: WriteBatch, durability: Durability) -> Result<(), String> {
-        #[cfg(test)]
-        if let Some(failure) = self
-            .next_failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        {
-            return Err(failure);
-        }
-        if writes.is_empty() {
-            return Ok(());
-        }
-        let mut options = WriteOptions::default();
-        options.set_sync(durability == Durability::Synced);
-        self.db.write_opt(writes, &options).map_err(String::from)
-    }
-
-    fn table(&self, table: Table) -> &rocksdb::ColumnFamily {
+    pub(crate) fn table(&self, table: Table) -> &rocksdb::ColumnFamily {
         families::handle(&self.db, families::of_table(table))
     }
 
@@ -205,10 +142,18 @@ impl ContentStore for RocksStore {
     }
 
     fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
-        if cid.hash().code() == HASH_IDENTITY {
-            return Ok(Some(Bytes::copy_from_slice(cid.hash().digest())));
+        self.block(cid, Checks::OfRocksDb)
+    }
+
+    /// The block's own hash is the check; RocksDB's checksum over the same bytes would cost as much again.
+    fn get_verified(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        match self.block(cid, Checks::OfCaller)? {
+            Some(bytes) if content::verify(cid, &bytes).is_ok() => Ok(Some(bytes)),
+            Some(_) => Err(StoreError::Corrupt(*cid)),
+            // Without checksums a key that was damaged is one that is not there.
+            None if self.has(cid)? => Err(StoreError::Corrupt(*cid)),
+            None => Ok(None),
         }
-        pinned::block(&self.db, &cid.hash().to_bytes()).map_err(|error| failure::on_block(cid, &error))
     }
 }
 
@@ -245,28 +190,13 @@ impl Store for RocksStore {
             .collect()
     }
 
-    /// A full disk is [`StoreError::Full`] for the batch that met it and [`StoreError::Halted`] for the later ones:
-    /// RocksDB's way out of its own error state is not offered by the crate, so that room on the disk is seen at the
-    /// next open.
     fn commit(&self, batch: Batch, durability: Durability) -> Result<(), StoreError> {
-        let mut halted = self.halted.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(reason) = &*halted {
-            return Err(StoreError::Halted(reason.clone()));
-        }
-        let writes = self.prepare(&batch, durability);
-        self.write(writes, durability).map_err(|reason| {
-            tracing::error!(%reason, path = %self.path.display(), "write failed, the store takes no more");
-            let error = failure::on_write(&reason);
-            *halted = Some(reason);
-            error
-        })
+        self.write_batch(&batch, durability)
     }
-}
 
-fn index_entry(size: usize) -> [u8; 9] {
-    let mut entry = [0; 9];
-    entry[..8].copy_from_slice(&(size as u64).to_be_bytes());
-    entry
+    fn flush(&self) -> Result<(), StoreError> {
+        self.flush_bulk()
+    }
 }
 
 fn create_directory(path: &Path) -> Result<(), StoreError> {

@@ -245,7 +245,7 @@ fn a_failed_write_halts_all_later_ones_but_no_read() {
         let (kept, lost) = (block(5, 5000), block(6, 5000));
         put(&store, &kept).unwrap();
 
-        *store.next_failure.lock().unwrap() = Some(text.to_owned());
+        *store.next_failure.lock() = Some(text.to_owned());
         assert_eq!(put(&store, &lost), Err(first));
 
         let halted = Err(StoreError::Halted(text.to_owned()));

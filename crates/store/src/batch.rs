@@ -31,6 +31,10 @@ pub enum Durability {
     Synced,
     /// The batch survives the end of the process, and becomes durable with the next synced commit.
     Buffered,
+    /// Blocks that are visible at once and lost with the process, until [`crate::Store::flush`] makes them durable: each
+    /// byte is written once, not to a log and again to its place. A batch with anything but blocks to put in it is written
+    /// as [`Durability::Buffered`].
+    Bulk,
 }
 
 // === impl Batch ===
@@ -91,6 +95,11 @@ impl Batch {
                 Op::Delete(_, key) => key.len(),
             })
             .sum()
+    }
+
+    /// Whether it puts blocks and does nothing else, so that [`Durability::Bulk`] may be had.
+    pub fn is_bulk(&self) -> bool {
+        self.ops.iter().all(|op| matches!(op, Op::PutBlock(..)))
     }
 
     /// Whether there is nothing to do.

@@ -33,6 +33,7 @@ where
 {
     content(&*open());
     batches(&*open());
+    bulk(&*open());
     scans(&*open());
     scans_match_the_model(&open, cases);
     if let Some(damage) = damage {
@@ -170,6 +171,60 @@ pub fn batches(store: &impl Store) {
     batch.delete(Table::Pins, b"never there".to_vec());
     store.commit(batch, Durability::Synced).unwrap();
     assert_eq!(record(Table::Pins, b"k"), None);
+}
+
+/// Bulk writes are seen at once, mix with all others in their order, and take nothing but blocks to put out of the log.
+pub fn bulk(store: &impl Store) {
+    let block = |number: u32| {
+        let bytes = Bytes::from(number.to_be_bytes().repeat(2000));
+        (BlockId::of(&bytes).cid(), bytes)
+    };
+    let commit = |batch: Batch, durability| store.commit(batch, durability).unwrap();
+    let put = |numbers: std::ops::Range<u32>, durability| {
+        let mut batch = Batch::new();
+        for (cid, bytes) in numbers.map(block) {
+            batch.put_block(cid, bytes);
+        }
+        commit(batch, durability);
+    };
+    let has = |numbers: std::ops::Range<u32>| {
+        for (cid, bytes) in numbers.map(block) {
+            assert_eq!(store.size(&cid), Ok(Some(bytes.len() as u64)));
+            assert_eq!(store.get_verified(&cid), Ok(Some(bytes)));
+        }
+    };
+
+    store.flush().unwrap();
+    commit(Batch::new(), Durability::Bulk);
+    put(0..50, Durability::Bulk);
+    has(0..50);
+    put(10..20, Durability::Bulk);
+    put(20..30, Durability::Synced);
+    store.flush().unwrap();
+    put(40..60, Durability::Bulk);
+    store.flush().unwrap();
+    store.flush().unwrap();
+    has(0..60);
+
+    put(60..61, Durability::Bulk);
+    let mut batch = Batch::new();
+    batch.delete_block(block(60).0);
+    commit(batch, Durability::Buffered);
+    assert_eq!(store.has(&block(60).0), Ok(false), "the deletion came later");
+    put(60..61, Durability::Bulk);
+    has(60..61);
+
+    let mut batch = Batch::new();
+    batch.delete_block(block(60).0);
+    batch.put_block(block(61).0, block(61).1);
+    batch.put(Table::Pins, b"bulk".to_vec(), b"pin".to_vec());
+    commit(batch, Durability::Bulk);
+    assert_eq!(store.has(&block(60).0), Ok(false));
+    has(61..62);
+    assert_eq!(
+        store.record(Table::Pins, b"bulk").unwrap().as_deref(),
+        Some(&b"pin"[..])
+    );
 }
 
 /// Ranges, prefixes, both directions, limits, and neighbours in other tables.

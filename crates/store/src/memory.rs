@@ -100,6 +100,10 @@ impl Store for MemoryStore {
         }
         Ok(())
     }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -127,6 +131,11 @@ mod tests {
     #[test]
     fn keeps_the_contract_of_batches() {
         contract::batches(&*open());
+    }
+
+    #[test]
+    fn keeps_the_contract_of_bulk_writes() {
+        contract::bulk(&*open());
     }
 
     #[test]

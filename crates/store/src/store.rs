@@ -84,6 +84,9 @@ pub trait ContentStore: Send + Sync {
 }
 
 /// Content and records with atomic, durable batches.
+///
+/// Imports and fetches of many blocks are committed as [`Durability::Bulk`], then flushed, and what names them, a pin or a
+/// record, is synced at the end.
 pub trait Store: ContentStore + 'static {
     /// The value of a record.
     fn record(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
@@ -95,7 +98,15 @@ pub trait Store: ContentStore + 'static {
     ///
     /// After an error of a synced commit the store refuses all further writes ([`StoreError::Halted`]): what the disk
     /// holds is then unknown, and a repeated sync could lie.
+    ///
+    /// A block of a bulk commit that is put again by a buffered or synced one is written again there: whoever is told that
+    /// a block is kept need not know who else has put it.
     fn commit(&self, batch: Batch, durability: Durability) -> Result<(), StoreError>;
+
+    /// Makes the blocks of all bulk commits that have returned durable. What names them is to be committed after this.
+    ///
+    /// After an error the store refuses all further writes, as after one of [`Store::commit`].
+    fn flush(&self) -> Result<(), StoreError>;
 }
 
 // === impl Table ===

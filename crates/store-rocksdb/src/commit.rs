@@ -1,0 +1,204 @@
+//! How does a batch reach the disk, and what is never acknowledged?
+//!
+//! The one rule that is easy to get wrong: after a failed write or sync nothing more is acknowledged. The kernel drops
+//! dirty pages whose writeback failed, and a second sync of the same file then reports success over lost data.
+//!
+//! A bulk commit leaves the log out. Its blocks and their index entries wait in memory until a flush writes both in one
+//! step (`set_atomic_flush`), so that a crash never leaves an index entry without its block. RocksDB numbers its operations
+//! all the same, and so the log gets gaps in its numbers. Each synced batch, and the first one that is logged behind a
+//! bulk commit, carries the sum of the gaps, so that [`crate::log`] can tell a gap from a loss.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use rocksdb::{FlushOptions, ReadOptions, WriteBatch, WriteOptions};
+use rustle_store::{Batch, Durability, Op, StoreError, Table};
+use rustle_types::content::HASH_IDENTITY;
+
+use crate::unflushed::Unflushed;
+use crate::{RocksStore, failure, families};
+
+/// First operation of each synced batch: whoever finds it in the log knows that all before it had reached the disk.
+pub(crate) const SYNCED_KEY: &[u8] = b"store.synced";
+/// First operation of the first logged batch behind a bulk commit, where it is not synced. As long as the other.
+pub(crate) const LOGGED_KEY: &[u8] = b"store.logged";
+
+/// What one commit has to know of those before it.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    /// Why writing has ended, once it has.
+    halted: Option<String>,
+    /// Sequence numbers that are not in the log, which therefore counts from its own first record on without a gap.
+    skipped: u64,
+    /// Whether the log has not been told of the last of them.
+    is_untold: bool,
+    /// Blocks that are in memory only.
+    unflushed: Unflushed,
+}
+
+// === impl Line ===
+
+impl Line {
+    /// The line of a store that was just opened at the sequence number `last`, and whose log goes on at `next`.
+    pub(crate) fn open(last: u64, next: Option<u64>) -> Self {
+        let skipped = next.map_or(0, |next| (last + 1).saturating_sub(next));
+        Self {
+            skipped,
+            is_untold: skipped != 0,
+            ..Self::default()
+        }
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        match &self.halted {
+            Some(reason) => Err(StoreError::Halted(reason.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+// === impl RocksStore ===
+
+impl RocksStore {
+    /// A full disk is [`StoreError::Full`] for the batch that met it and [`StoreError::Halted`] for the later ones:
+    /// RocksDB's way out of its own error state is not offered by the crate, so that room on the disk is seen at the
+    /// next open.
+    pub(crate) fn write_batch(&self, batch: &Batch, durability: Durability) -> Result<(), StoreError> {
+        let is_bulk = durability == Durability::Bulk && batch.is_bulk();
+        let mut line = self.line.lock();
+        line.check()?;
+        let before = self.db.latest_sequence_number();
+        let (writes, blocks) = self.prepare(batch, durability, &line);
+        let is_empty = writes.is_empty();
+        if let Err(reason) = self.write(writes, durability, is_bulk) {
+            return Err(self.halt(&mut line, reason));
+        }
+        if is_empty {
+            return Ok(());
+        }
+        if !is_bulk {
+            line.is_untold = false;
+            return Ok(());
+        }
+        line.skipped += self.db.latest_sequence_number() - before;
+        line.is_untold = true;
+        for block in blocks {
+            line.unflushed.add(&block);
+        }
+        let is_full = line.unflushed.is_full();
+        drop(line);
+        if is_full { self.flush_bulk() } else { Ok(()) }
+    }
+
+    /// Writes what bulk commits have left in memory. Commits go on meanwhile.
+    pub(crate) fn flush_bulk(&self) -> Result<(), StoreError> {
+        let _one = self.flushing.lock();
+        {
+            let mut line = self.line.lock();
+            line.check()?;
+            line.unflushed.begin_flush();
+        }
+        let both = [families::BLOCKS, families::INDEX].map(|name| families::handle(&self.db, name));
+        let flushed = self.db.flush_cfs_opt(&both, &FlushOptions::default());
+        let mut line = self.line.lock();
+        match flushed {
+            Ok(()) => {
+                line.unflushed.end_flush();
+                Ok(())
+            }
+            Err(error) => Err(self.halt(&mut line, error.into())),
+        }
+    }
+
+    /// Takes no more writes.
+    fn halt(&self, line: &mut Line, reason: String) -> StoreError {
+        tracing::error!(%reason, path = %self.path.display(), "write failed, the store takes no more");
+        let error = failure::on_write(&reason);
+        line.halted = Some(reason);
+        error
+    }
+
+    /// The batch in RocksDB's terms, and the multihashes of the blocks that it puts. What is synced carries a mark, so that
+    /// the log tells what was acknowledged.
+    fn prepare(&self, batch: &Batch, durability: Durability, line: &Line) -> (WriteBatch, HashSet<Vec<u8>>) {
+        let blocks = families::handle(&self.db, families::BLOCKS);
+        let index = families::handle(&self.db, families::INDEX);
+        let is_bulk = durability == Durability::Bulk && batch.is_bulk();
+        let mut writes = WriteBatch::default();
+        let skipped = line.skipped.to_be_bytes();
+        if durability == Durability::Synced {
+            writes.put_cf(self.table(Table::Meta), SYNCED_KEY, skipped);
+        } else if !is_bulk && line.is_untold && !batch.is_empty() {
+            writes.put_cf(self.table(Table::Meta), LOGGED_KEY, skipped);
+        }
+        // Blocks that the batch itself has changed: what the disk holds of them says nothing any more.
+        let mut touched = HashSet::new();
+        for op in batch.ops() {
+            match op {
+                Op::PutBlock(cid, _) | Op::DeleteBlock(cid) if cid.hash().code() == HASH_IDENTITY => {}
+                Op::PutBlock(cid, bytes) => {
+                    let key = cid.hash().to_bytes();
+                    let suffices = is_bulk || !line.unflushed.has(&key);
+                    if suffices && !touched.contains(&key) && self.holds(&key, bytes) {
+                        continue;
+                    }
+                    writes.put_cf(blocks, &key, bytes);
+                    writes.put_cf(index, &key, index_entry(bytes.len()));
+                    touched.insert(key);
+                }
+                Op::DeleteBlock(cid) => {
+                    let key = cid.hash().to_bytes();
+                    writes.delete_cf(blocks, &key);
+                    writes.delete_cf(index, &key);
+                    touched.insert(key);
+                }
+                Op::Put(table, key, value) => writes.put_cf(self.table(*table), key, value),
+                Op::Delete(table, key) => writes.delete_cf(self.table(*table), key),
+            }
+        }
+        (writes, touched)
+    }
+
+    /// Whether exactly these bytes are stored already.
+    ///
+    /// Adding the same file twice must not fill the disk twice: blobs are not rewritten, so a second copy would stay
+    /// until garbage is collected. The index alone would do to see that, but then a damaged block could never be
+    /// repaired by fetching it again. Comparing costs one read where writing costs two writes, to the log
+    /// and to a blob. Where the read fails, the block is written.
+    fn holds(&self, key: &[u8], bytes: &Bytes) -> bool {
+        let index = families::handle(&self.db, families::INDEX);
+        let indexed = matches!(self.db.get_pinned_cf(index, key), Ok(Some(entry)) if *entry == index_entry(bytes.len()));
+        if !indexed {
+            return false;
+        }
+        let blocks = families::handle(&self.db, families::BLOCKS);
+        let mut once = ReadOptions::default();
+        once.fill_cache(false);
+        once.set_verify_checksums(false);
+        matches!(self.db.get_pinned_cf_opt(blocks, key, &once), Ok(Some(stored)) if *stored == **bytes)
+    }
+
+    /// Writes and, where asked, syncs.
+    fn write(&self, writes: WriteBatch, durability: Durability, is_bulk: bool) -> Result<(), String> {
+        #[cfg(test)]
+        if let Some(failure) = self.next_failure.lock().take() {
+            return Err(failure);
+        }
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let mut options = WriteOptions::default();
+        options.set_sync(durability == Durability::Synced);
+        options.disable_wal(is_bulk);
+        self.db.write_opt(writes, &options).map_err(String::from)
+    }
+}
+
+fn index_entry(size: usize) -> [u8; 9] {
+    let mut entry = [0; 9];
+    entry[..8].copy_from_slice(&(size as u64).to_be_bytes());
+    entry
+}
+
+#[cfg(test)]
+mod tests;
