@@ -12,9 +12,9 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use rocksdb::{FlushOptions, ReadOptions, WriteBatch, WriteOptions};
-use rustle_store::{Batch, Durability, Op, StoreError, Table};
-use rustle_types::content::HASH_IDENTITY;
+use rustle_store::{Batch, Durability, Entry, Op, StoreError, Table, is_inline};
 
+use crate::collect::Epochs;
 use crate::unflushed::Unflushed;
 use crate::{RocksStore, failure, families};
 
@@ -34,22 +34,24 @@ pub(crate) struct Line {
     is_untold: bool,
     /// Blocks that are in memory only.
     unflushed: Unflushed,
+    pub(crate) epochs: Epochs,
 }
 
 // === impl Line ===
 
 impl Line {
     /// The line of a store that was just opened at the sequence number `last`, and whose log goes on at `next`.
-    pub(crate) fn open(last: u64, next: Option<u64>) -> Self {
+    pub(crate) fn open(last: u64, next: Option<u64>, epochs: Epochs) -> Self {
         let skipped = next.map_or(0, |next| (last + 1).saturating_sub(next));
         Self {
             skipped,
             is_untold: skipped != 0,
+            epochs,
             ..Self::default()
         }
     }
 
-    fn check(&self) -> Result<(), StoreError> {
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
         match &self.halted {
             Some(reason) => Err(StoreError::Halted(reason.clone())),
             None => Ok(()),
@@ -64,30 +66,66 @@ impl RocksStore {
     /// RocksDB's way out of its own error state is not offered by the crate, so that room on the disk is seen at the
     /// next open.
     pub(crate) fn write_batch(&self, batch: &Batch, durability: Durability) -> Result<(), StoreError> {
-        let is_bulk = durability == Durability::Bulk && batch.is_bulk();
+        let durability = match durability {
+            Durability::Bulk if !batch.is_bulk() => Durability::Buffered,
+            durability => durability,
+        };
         let mut line = self.line.lock();
         line.check()?;
-        let before = self.db.latest_sequence_number();
         let (writes, blocks) = self.prepare(batch, durability, &line);
-        let is_empty = writes.is_empty();
-        if let Err(reason) = self.write(writes, durability, is_bulk) {
-            return Err(self.halt(&mut line, reason));
-        }
-        if is_empty {
+        self.write_line(&mut line, writes, durability)?;
+        if durability != Durability::Bulk {
             return Ok(());
         }
-        if !is_bulk {
-            line.is_untold = false;
-            return Ok(());
-        }
-        line.skipped += self.db.latest_sequence_number() - before;
-        line.is_untold = true;
         for block in blocks {
             line.unflushed.add(&block);
         }
         let is_full = line.unflushed.is_full();
         drop(line);
         if is_full { self.flush_bulk() } else { Ok(()) }
+    }
+
+    /// A batch that begins as the log wants it. What is synced carries a mark, so that the log tells what was acknowledged.
+    pub(crate) fn begin_batch(&self, line: &Line, durability: Durability) -> WriteBatch {
+        let mut writes = WriteBatch::default();
+        let skipped = line.skipped.to_be_bytes();
+        match durability {
+            Durability::Synced => writes.put_cf(self.table(Table::Meta), SYNCED_KEY, skipped),
+            Durability::Buffered if line.is_untold => {
+                writes.put_cf(self.table(Table::Meta), LOGGED_KEY, skipped);
+            }
+            Durability::Buffered | Durability::Bulk => {}
+        }
+        writes
+    }
+
+    /// Writes what [`RocksStore::begin_batch`] has begun.
+    pub(crate) fn write_line(
+        &self,
+        line: &mut Line,
+        writes: WriteBatch,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        let before = self.db.latest_sequence_number();
+        let is_empty = writes.is_empty();
+        if let Err(reason) = self.write(writes, durability) {
+            return Err(self.halt(line, reason));
+        }
+        match durability {
+            _ if is_empty => {}
+            Durability::Bulk => {
+                line.skipped += self.db.latest_sequence_number() - before;
+                line.is_untold = true;
+            }
+            Durability::Buffered | Durability::Synced => line.is_untold = false,
+        }
+        Ok(())
+    }
+
+    /// Drops bytes and entry of a block.
+    pub(crate) fn remove_block(&self, writes: &mut WriteBatch, key: &[u8]) {
+        writes.delete_cf(families::handle(&self.db, families::BLOCKS), key);
+        writes.delete_cf(families::handle(&self.db, families::INDEX), key);
     }
 
     /// Writes what bulk commits have left in memory. Commits go on meanwhile.
@@ -118,38 +156,36 @@ impl RocksStore {
         error
     }
 
-    /// The batch in RocksDB's terms, and the multihashes of the blocks that it puts. What is synced carries a mark, so that
-    /// the log tells what was acknowledged.
+    /// The batch in RocksDB's terms, and the multihashes of the blocks that it writes or drops.
     fn prepare(&self, batch: &Batch, durability: Durability, line: &Line) -> (WriteBatch, HashSet<Vec<u8>>) {
         let blocks = families::handle(&self.db, families::BLOCKS);
         let index = families::handle(&self.db, families::INDEX);
-        let is_bulk = durability == Durability::Bulk && batch.is_bulk();
-        let mut writes = WriteBatch::default();
-        let skipped = line.skipped.to_be_bytes();
-        if durability == Durability::Synced {
-            writes.put_cf(self.table(Table::Meta), SYNCED_KEY, skipped);
-        } else if !is_bulk && line.is_untold && !batch.is_empty() {
-            writes.put_cf(self.table(Table::Meta), LOGGED_KEY, skipped);
-        }
+        let epoch = line.epochs.now;
+        let mut writes = self.begin_batch(line, durability);
         // Blocks that the batch itself has changed: what the disk holds of them says nothing any more.
         let mut touched = HashSet::new();
         for op in batch.ops() {
             match op {
-                Op::PutBlock(cid, _) | Op::DeleteBlock(cid) if cid.hash().code() == HASH_IDENTITY => {}
+                Op::PutBlock(cid, _) | Op::DeleteBlock(cid) if is_inline(cid) => {}
                 Op::PutBlock(cid, bytes) => {
                     let key = cid.hash().to_bytes();
-                    let suffices = is_bulk || !line.unflushed.has(&key);
-                    if suffices && !touched.contains(&key) && self.holds(&key, bytes) {
+                    let suffices = durability == Durability::Bulk || !line.unflushed.has(&key);
+                    if suffices
+                        && !touched.contains(&key)
+                        && let Some(entry) = self.holds(&key, bytes)
+                    {
+                        if let Some(entry) = entry.touched(epoch) {
+                            writes.put_cf(index, &key, entry.to_bytes());
+                        }
                         continue;
                     }
                     writes.put_cf(blocks, &key, bytes);
-                    writes.put_cf(index, &key, index_entry(bytes.len()));
+                    writes.put_cf(index, &key, Entry::new(bytes.len() as u64, epoch).to_bytes());
                     touched.insert(key);
                 }
                 Op::DeleteBlock(cid) => {
                     let key = cid.hash().to_bytes();
-                    writes.delete_cf(blocks, &key);
-                    writes.delete_cf(index, &key);
+                    self.remove_block(&mut writes, &key);
                     touched.insert(key);
                 }
                 Op::Put(table, key, value) => writes.put_cf(self.table(*table), key, value),
@@ -159,27 +195,28 @@ impl RocksStore {
         (writes, touched)
     }
 
-    /// Whether exactly these bytes are stored already.
+    /// The entry of the block where exactly these bytes are stored already.
     ///
     /// Adding the same file twice must not fill the disk twice: blobs are not rewritten, so a second copy would stay
     /// until garbage is collected. The index alone would do to see that, but then a damaged block could never be
     /// repaired by fetching it again. Comparing costs one read where writing costs two writes, to the log
     /// and to a blob. Where the read fails, the block is written.
-    fn holds(&self, key: &[u8], bytes: &Bytes) -> bool {
-        let index = families::handle(&self.db, families::INDEX);
-        let indexed = matches!(self.db.get_pinned_cf(index, key), Ok(Some(entry)) if *entry == index_entry(bytes.len()));
-        if !indexed {
-            return false;
+    fn holds(&self, key: &[u8], bytes: &Bytes) -> Option<Entry> {
+        // An entry that cannot be read is written anew.
+        let entry = self.entry(key).ok().flatten()?;
+        if entry.size != bytes.len() as u64 {
+            return None;
         }
         let blocks = families::handle(&self.db, families::BLOCKS);
         let mut once = ReadOptions::default();
         once.fill_cache(false);
         once.set_verify_checksums(false);
-        matches!(self.db.get_pinned_cf_opt(blocks, key, &once), Ok(Some(stored)) if *stored == **bytes)
+        let stored = self.db.get_pinned_cf_opt(blocks, key, &once).ok().flatten()?;
+        (*stored == **bytes).then_some(entry)
     }
 
     /// Writes and, where asked, syncs.
-    fn write(&self, writes: WriteBatch, durability: Durability, is_bulk: bool) -> Result<(), String> {
+    fn write(&self, writes: WriteBatch, durability: Durability) -> Result<(), String> {
         #[cfg(test)]
         if let Some(failure) = self.next_failure.lock().take() {
             return Err(failure);
@@ -189,15 +226,9 @@ impl RocksStore {
         }
         let mut options = WriteOptions::default();
         options.set_sync(durability == Durability::Synced);
-        options.disable_wal(is_bulk);
+        options.disable_wal(durability == Durability::Bulk);
         self.db.write_opt(writes, &options).map_err(String::from)
     }
-}
-
-fn index_entry(size: usize) -> [u8; 9] {
-    let mut entry = [0; 9];
-    entry[..8].copy_from_slice(&(size as u64).to_be_bytes());
-    entry
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@
 //! # Ok::<(), StoreError>(())
 //! ```
 
+mod check;
+mod collect;
 mod commit;
 mod config;
 mod failure;

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use rocksdb::{DB, DBIterator, ReadOptions, WriteOptions};
-use rustle_store::{Batch, ContentStore, Direction, Durability, Record, Scan, Store, StoreError, Table};
+use rustle_store::{
+    Batch, ContentStore, Direction, Durability, Record, Scan, Store, StoreError, Table, is_inline,
+};
 use rustle_types::Cid;
-use rustle_types::content::{self, HASH_IDENTITY};
+use rustle_types::content;
 
+use crate::collect::Epochs;
 use crate::commit::Line;
 use crate::pinned::Checks;
 use crate::{Config, failure, families, log, pinned};
@@ -55,8 +58,9 @@ impl RocksStore {
         let present = DB::list_cf(&options, path).unwrap_or_default();
         let db = DB::open_cf_descriptors(&options, path, families::all(config, &present))
             .map_err(|error| failure::on_open(path, &error))?;
-        let line = Line::open(db.latest_sequence_number(), next);
+        let last = db.latest_sequence_number();
         check_format(path, &db)?;
+        let line = Line::open(last, next, epochs(path, &db)?);
         tracing::debug!(path = %path.display(), sequence = db.latest_sequence_number(), "store opened");
         Ok(Self {
             db: Arc::new(db),
@@ -103,7 +107,7 @@ impl RocksStore {
     }
 
     fn block(&self, cid: &Cid, checks: Checks) -> Result<Option<Bytes>, StoreError> {
-        if cid.hash().code() == HASH_IDENTITY {
+        if is_inline(cid) {
             return Ok(Some(Bytes::copy_from_slice(cid.hash().digest())));
         }
         pinned::block(&self.db, &cid.hash().to_bytes(), checks)
@@ -126,19 +130,10 @@ impl ContentStore for RocksStore {
     }
 
     fn size(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
-        if cid.hash().code() == HASH_IDENTITY {
+        if is_inline(cid) {
             return Ok(Some(cid.hash().digest().len() as u64));
         }
-        let index = families::handle(&self.db, families::INDEX);
-        let Some(entry) = self
-            .db
-            .get_pinned_cf(index, cid.hash().to_bytes())
-            .map_err(|error| failure::on_read(&error))?
-        else {
-            return Ok(None);
-        };
-        let size = entry.first_chunk().ok_or(StoreError::Corrupt(*cid))?;
-        Ok(Some(u64::from_be_bytes(*size)))
+        Ok(self.entry(&cid.hash().to_bytes())?.map(|entry| entry.size))
     }
 
     fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
@@ -212,6 +207,13 @@ fn create_directory(path: &Path) -> Result<(), StoreError> {
             .map_err(io),
         _ => Ok(()),
     }
+}
+
+fn epochs(path: &Path, db: &DB) -> Result<Epochs, StoreError> {
+    let meta = families::handle(db, families::of_table(Table::Meta));
+    let record = db.get_cf(meta, Epochs::KEY);
+    let record = record.map_err(|error| failure::on_open(path, &error))?;
+    Ok(Epochs::open(record.as_deref()))
 }
 
 /// Refuses the layout of another version, and marks a new store with this one.

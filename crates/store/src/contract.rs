@@ -8,6 +8,8 @@
     reason = "an error of the store ends the test that runs the contract"
 )]
 
+mod upkeep;
+
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
@@ -17,7 +19,9 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use rustle_types::content::{CODEC_DAG_PB, CODEC_RAW, HASH_IDENTITY};
 use rustle_types::{BlockId, Cid};
 
-use crate::{Batch, Direction, Durability, Scan, Store, StoreError, Table};
+pub use upkeep::{collection, faults, hashes};
+
+use crate::{Batch, Collect, Direction, Durability, Scan, Store, StoreError, Table};
 
 /// Puts damaged bytes under the multihash of a block behind the back of the store.
 pub type Damage<S> = fn(&S, &Cid, Bytes);
@@ -29,15 +33,18 @@ type Write = (Vec<u8>, Option<Vec<u8>>);
 /// `damage` is given where the tests can reach below the store, else the check of corruption is left out.
 pub fn all<H>(open: impl Fn() -> H, cases: u32, damage: Option<Damage<H::Target>>)
 where
-    H: Deref<Target: Store + Sized>,
+    H: Deref<Target: Collect + Sized>,
 {
     content(&*open());
+    hashes(&*open());
+    collection(&*open());
     batches(&*open());
     bulk(&*open());
     scans(&*open());
     scans_match_the_model(&open, cases);
     if let Some(damage) = damage {
         corruption(&*open(), damage);
+        faults(&*open(), damage);
     }
 }
 

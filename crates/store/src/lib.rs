@@ -27,16 +27,24 @@
 //! # Ok::<(), rustle_store::StoreError>(())
 //! ```
 //!
+//! [`Collect`] is what garbage collection asks of a store on top of that, [`Collector`] the collection itself, and
+//! [`pins`] the records that keep content.
+//!
 //! Who implements [`Store`] runs the functions of `contract` (feature `test-utils`) against it.
 
 mod batch;
+pub mod collect;
 #[cfg(any(test, feature = "test-utils"))]
 pub mod contract;
+mod entry;
 mod error;
 mod memory;
+pub mod pins;
 mod store;
 
 pub use batch::{Batch, Durability, Op};
+pub use collect::{Collect, Collector};
+pub use entry::{Entry, Epoch, Marked, is_inline};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use store::{ContentStore, Direction, Record, Scan, Store, Table};

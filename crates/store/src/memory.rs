@@ -5,9 +5,14 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 use rustle_types::Cid;
-use rustle_types::content::HASH_IDENTITY;
+use rustle_types::content::{CODEC_RAW, Multihash, verify};
 
-use crate::{Batch, ContentStore, Direction, Durability, Op, Record, Scan, Store, StoreError, Table};
+use crate::collect::{Checked, Fault, Swept};
+use crate::entry::is_inline;
+use crate::{
+    Batch, Collect, ContentStore, Direction, Durability, Entry, Epoch, Marked, Op, Record, Scan, Store,
+    StoreError, Table,
+};
 
 /// Keeps everything in memory and loses it with the process.
 #[derive(Debug, Default)]
@@ -17,7 +22,8 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct Inner {
-    blocks: BTreeMap<Vec<u8>, Bytes>,
+    blocks: BTreeMap<Vec<u8>, (Bytes, Entry)>,
+    epoch: Epoch,
     records: BTreeMap<(Table, Vec<u8>), Bytes>,
 }
 
@@ -48,10 +54,14 @@ impl ContentStore for MemoryStore {
     }
 
     fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
-        if cid.hash().code() == HASH_IDENTITY {
+        if is_inline(cid) {
             return Ok(Some(Bytes::copy_from_slice(cid.hash().digest())));
         }
-        Ok(self.read().blocks.get(&cid.hash().to_bytes()).cloned())
+        let inner = self.read();
+        Ok(inner
+            .blocks
+            .get(&cid.hash().to_bytes())
+            .map(|(bytes, _)| bytes.clone()))
     }
 }
 
@@ -83,9 +93,10 @@ impl Store for MemoryStore {
         let mut inner = self.write();
         for op in batch.into_ops() {
             match op {
-                Op::PutBlock(cid, _) if cid.hash().code() == HASH_IDENTITY => {}
+                Op::PutBlock(cid, _) if is_inline(&cid) => {}
                 Op::PutBlock(cid, bytes) => {
-                    inner.blocks.insert(cid.hash().to_bytes(), bytes);
+                    let entry = Entry::new(bytes.len() as u64, inner.epoch);
+                    inner.blocks.insert(cid.hash().to_bytes(), (bytes, entry));
                 }
                 Op::DeleteBlock(cid) => {
                     inner.blocks.remove(&cid.hash().to_bytes());
@@ -106,10 +117,104 @@ impl Store for MemoryStore {
     }
 }
 
+impl Collect for MemoryStore {
+    fn begin_epoch(&self, _is_collection: bool) -> Result<Epoch, StoreError> {
+        let mut inner = self.write();
+        inner.epoch += 1;
+        Ok(inner.epoch)
+    }
+
+    fn touch(&self, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+        let mut inner = self.write();
+        let epoch = inner.epoch;
+        let touched = cids.iter().map(|cid| {
+            let Some((_, entry)) = inner.blocks.get_mut(&cid.hash().to_bytes()) else {
+                return is_inline(cid);
+            };
+            *entry = entry.touched(epoch).unwrap_or(*entry);
+            true
+        });
+        Ok(touched.collect())
+    }
+
+    fn mark(&self, walk: Epoch, cids: &[Cid]) -> Result<Vec<Marked>, StoreError> {
+        let mut inner = self.write();
+        let marked = cids.iter().map(|cid| {
+            let Some((_, entry)) = inner.blocks.get_mut(&cid.hash().to_bytes()) else {
+                return Marked::of_absent(cid);
+            };
+            let (now, marked) = entry.marked(walk, cid.codec());
+            *entry = now;
+            marked
+        });
+        Ok(marked.collect())
+    }
+
+    fn entries(&self, from: &[u8], limit: usize) -> Result<Vec<(Multihash, Entry)>, StoreError> {
+        let inner = self.read();
+        let entries = inner.blocks.range(from.to_vec()..).take(limit);
+        let named = entries.filter_map(|(key, (_, entry))| Some((Multihash::from_bytes(key).ok()?, *entry)));
+        Ok(named.collect())
+    }
+
+    fn sweep(&self, before: Epoch, hashes: &[Multihash]) -> Result<Swept, StoreError> {
+        let mut inner = self.write();
+        let mut swept = Swept::default();
+        for hash in hashes {
+            let key = hash.to_bytes();
+            if let Some((_, entry)) = inner.blocks.get(&key)
+                && entry.epoch < before
+            {
+                swept.blocks += 1;
+                swept.bytes += entry.size;
+                inner.blocks.remove(&key);
+            }
+        }
+        Ok(swept)
+    }
+
+    fn reclaim(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn check(&self, from: &[u8], bytes_max: u64) -> Result<Checked, StoreError> {
+        let inner = self.read();
+        let mut checked = Checked::default();
+        for (key, (bytes, _)) in inner.blocks.range(from.to_vec()..) {
+            if bytes_max <= checked.bytes {
+                checked.next = Some(key.clone());
+                break;
+            }
+            checked.blocks += 1;
+            checked.bytes += bytes.len() as u64;
+            if let Ok(hash) = Multihash::from_bytes(key) {
+                let cid = Cid::new_v1(CODEC_RAW, hash);
+                if verify(&cid, bytes).is_err() {
+                    checked.faults.push((cid, Fault::Damaged));
+                }
+            }
+        }
+        Ok(checked)
+    }
+
+    fn mend(&self, cid: &Cid) -> Result<bool, StoreError> {
+        if !matches!(self.get_verified(cid), Err(StoreError::Corrupt(_))) {
+            return Ok(false);
+        }
+        self.write().blocks.remove(&cid.hash().to_bytes());
+        Ok(true)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::contract;
+
+    fn damage(store: &MemoryStore, cid: &Cid, damaged: Bytes) {
+        let mut inner = store.inner.write().unwrap();
+        inner.blocks.get_mut(&cid.hash().to_bytes()).unwrap().0 = damaged;
+    }
 
     fn open() -> Box<MemoryStore> {
         Box::default()
@@ -118,19 +223,19 @@ mod tests {
     #[test]
     fn keeps_the_contract_of_content() {
         contract::content(&*open());
-        contract::corruption(&*open(), |store, cid, damaged| {
-            store
-                .inner
-                .write()
-                .unwrap()
-                .blocks
-                .insert(cid.hash().to_bytes(), damaged);
-        });
+        contract::hashes(&*open());
+        contract::corruption(&*open(), damage);
     }
 
     #[test]
     fn keeps_the_contract_of_batches() {
         contract::batches(&*open());
+    }
+
+    #[test]
+    fn keeps_the_contract_of_collections() {
+        contract::collection(&*open());
+        contract::faults(&*open(), damage);
     }
 
     #[test]
@@ -146,17 +251,6 @@ mod tests {
 
     #[test]
     fn keeps_the_whole_contract_as_others_run_it() {
-        contract::all(
-            open,
-            16,
-            Some(|store: &MemoryStore, cid: &Cid, damaged: Bytes| {
-                store
-                    .inner
-                    .write()
-                    .unwrap()
-                    .blocks
-                    .insert(cid.hash().to_bytes(), damaged);
-            }),
-        );
+        contract::all(open, 16, Some(damage));
     }
 }
