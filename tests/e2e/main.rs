@@ -10,6 +10,7 @@ mod bad_input;
 mod catch_up;
 mod discovery;
 mod durability;
+mod exchange;
 mod files;
 mod follow;
 mod interface;

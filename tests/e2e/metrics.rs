@@ -9,12 +9,12 @@ use tokio::net::TcpStream;
 
 use crate::SOON;
 
-fn setup() -> Setup {
+pub(crate) fn setup() -> Setup {
     Setup::default().flag("--metrics").flag("127.0.0.1:0")
 }
 
 /// Status line, headers and body of one answer.
-async fn get(node: &Daemon, path: &str) -> String {
+pub(crate) async fn get(node: &Daemon, path: &str) -> String {
     let mut stream = TcpStream::connect(node.metrics().unwrap()).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -24,7 +24,7 @@ async fn get(node: &Daemon, path: &str) -> String {
 }
 
 /// One sample; `None` where there is none.
-fn sample(answer: &str, name: &str) -> Option<f64> {
+pub(crate) fn sample(answer: &str, name: &str) -> Option<f64> {
     let line = answer.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().parse().ok()
 }

@@ -12,11 +12,13 @@ use rustle_types::{Cid, Machine, Now, Outbox, PeerId, Uptime};
 
 use crate::message::{Version, Want};
 use link::Link;
+use past::Past;
 use session::Session;
 use want::WantState;
 
 mod dispatch;
 mod link;
+mod past;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -89,6 +91,8 @@ pub enum Output {
         peer: PeerId,
         /// Which block.
         cid: Cid,
+        /// Whether it was wanted a while ago: it has come from another peer, or the request has ended. That is no fault.
+        is_late: bool,
     },
     /// No connected peer moves the request on: look for providers and connect to them.
     FindProviders {
@@ -117,6 +121,8 @@ pub struct Client {
     /// The session that was served last, so that the next one comes first.
     served: Option<RequestId>,
     outgoing: BTreeMap<PeerId, Vec<Want>>,
+    /// What was wanted a while ago.
+    past: Past,
     outbox: Outbox<Output>,
 }
 

@@ -47,9 +47,11 @@ pub enum Scope {
     Topics,
 }
 
-/// Inbound streams that did not reach who serves them.
+/// Streams that did not come to be.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
+    pub(crate) unsupported: AtomicU64,
+    pub(crate) unopened: AtomicU64,
     pub(crate) unadmitted: AtomicU64,
     pub(crate) abandoned: AtomicU64,
     pub(crate) surplus_control: AtomicU64,

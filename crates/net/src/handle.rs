@@ -85,6 +85,10 @@ pub struct Counters {
     pub abandoned: u64,
     /// A second control stream on one connection, or one from the wrong side.
     pub surplus_control: u64,
+    /// Outbound streams whose negotiation ended without a protocol that the peer speaks.
+    pub unsupported: u64,
+    /// Outbound streams whose negotiation broke off, or took too long.
+    pub unopened: u64,
     /// Inbound connections at the gate.
     pub gate: GateCounts,
     /// Inbound connections of peers that are banned by their id.
@@ -215,6 +219,8 @@ impl Net {
             unadmitted: self.counts.unadmitted.load(Ordering::Relaxed),
             abandoned: self.counts.abandoned.load(Ordering::Relaxed),
             surplus_control: self.counts.surplus_control.load(Ordering::Relaxed),
+            unsupported: self.counts.unsupported.load(Ordering::Relaxed),
+            unopened: self.counts.unopened.load(Ordering::Relaxed),
             gate: self.door.counts(),
             banned_peers: self.door.banned_peers(),
             timed_out: self.door.timed_out(),

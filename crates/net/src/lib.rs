@@ -51,6 +51,7 @@ mod door;
 mod errands;
 mod event;
 mod events;
+mod forgiving;
 mod gated;
 mod guarded;
 mod handle;

@@ -16,6 +16,7 @@ use crate::allowance::Metered;
 use crate::config::STREAMS_PER_CONNECTION_MAX;
 use crate::crossing::Crossing;
 use crate::door::Door;
+use crate::forgiving::Forgiving;
 use crate::guarded::Guarded;
 use crate::proxy::{Dialer, ListenOnly, PROXY_TIMEOUT};
 use crate::{Config, Identity, Proxy};
@@ -123,7 +124,7 @@ fn quic(identity: &Identity) -> Connections {
     config.max_connection_data = QUIC_CONNECTION_BYTES_MAX;
     config.max_concurrent_stream_limit = QUIC_STREAMS_MAX;
     quic::tokio::Transport::new(config)
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(Forgiving(StreamMuxerBox::new(muxer)))))
         .boxed()
 }
 

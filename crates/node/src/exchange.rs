@@ -4,6 +4,7 @@
 //! until wanted blocks are written before it reads on; each peer has a writer that loads what is asked for. So a fast
 //! peer is held back by our disk, a slow one by its own stream, and no payload passes this task.
 
+pub(crate) mod counts;
 mod reader;
 mod session;
 mod writer;
@@ -22,16 +23,24 @@ use rustle_types::{Cid, ConnectionId, Machine as _, Multiaddr, PeerId};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::Instrument as _;
 
+use self::counts::Counts;
 pub(crate) use self::session::Session;
 use self::writer::{Parcel, Writer};
+use crate::guests::Guests;
 use crate::shared::Shared;
 
 /// Messages to the exchange that may wait.
 pub(crate) const TOLD_MAX: usize = 1024;
 /// Blocks that may wait for the reader of one session; it asks for no more at once.
 const SESSION_BLOCKS_MAX: usize = 2 * rustle_unixfs::WINDOW_BLOCKS_MAX;
-/// Inbound streams of one peer that are read at the same time; others are reset.
-const READERS_PER_PEER_MAX: usize = 16;
+/// Streams that one peer may have open: as many as Yamux allows on a connection. Kubo opens one for each message, writes
+/// it whole, closes, and forgets it: reset for being one too many, a block would be lost. So streams wait, the oldest
+/// first, for room for what they bring.
+const STREAMS_PER_PEER_MAX: usize = 512;
+/// Streams of all peers together. One that waits takes about 2 KiB.
+const STREAMS_MAX: usize = 8192;
+/// Streams that a peer may have whatever the others have.
+const STREAMS_PER_PEER_SURE: usize = 16;
 /// Bytes of messages of one peer that are read and kept at the same time, over all its streams.
 const MESSAGE_BYTES_PER_PEER_MAX: usize = 2 * BITSWAP_MESSAGE_BYTES_MAX;
 /// Connections that are remembered as gone.
@@ -81,8 +90,6 @@ pub(crate) enum Told {
     Sent { peer: PeerId, bytes: u64 },
     /// A message came; the wanted blocks of it are to be kept.
     Arrived(Box<Arrived>),
-    /// A reader has ended.
-    ReaderEnded { peer: PeerId, visit: u64 },
 }
 
 /// A message of a peer, its blocks hashed.
@@ -101,7 +108,10 @@ pub(crate) struct Arrived {
 #[derive(Debug, Clone)]
 pub(crate) struct Exchange {
     pub(crate) told: mpsc::Sender<Told>,
-    pub(crate) sessions: Arc<std::sync::atomic::AtomicU64>,
+    sessions: Arc<std::sync::atomic::AtomicU64>,
+    pub(crate) counts: Arc<Counts>,
+    /// Streams that peers have open.
+    pub(crate) streams: Arc<Guests>,
 }
 
 /// Everybody may have every block, as this version knows only open chains; of a light client nobody has any.
@@ -136,7 +146,6 @@ struct Peer {
     writer: Option<Writer>,
     /// Whether a connection has come since the writer began.
     is_joined: bool,
-    readers: usize,
     /// A permit for each byte that its messages may take while they are read and kept.
     room: Arc<Semaphore>,
 }
@@ -185,6 +194,16 @@ pub(crate) async fn run(
 // === impl Exchange ===
 
 impl Exchange {
+    /// A handle to the exchange that is told things this way.
+    pub(crate) fn new(told: mpsc::Sender<Told>) -> Self {
+        Self {
+            told,
+            sessions: Arc::default(),
+            counts: Arc::default(),
+            streams: Guests::with_sure(STREAMS_MAX, STREAMS_PER_PEER_MAX, STREAMS_PER_PEER_SURE),
+        }
+    }
+
     /// A session: blocks that belong together are asked of the same peers.
     pub(crate) fn session(&self) -> Session {
         let number = self.sessions.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -235,11 +254,6 @@ impl Driver {
             }
             Told::Sent { peer, bytes } => self.server.on_sent(&peer, bytes),
             Told::Arrived(arrived) => self.on_arrived(*arrived),
-            Told::ReaderEnded { peer, visit } => {
-                if let Some(peer) = self.peers.get_mut(&peer).filter(|peer| peer.visit == visit) {
-                    peer.readers = peer.readers.saturating_sub(1);
-                }
-            }
         }
     }
 
@@ -264,7 +278,6 @@ impl Driver {
                     connections: Vec::new(),
                     writer,
                     is_joined: false,
-                    readers: 0,
                     room: Arc::new(Semaphore::new(MESSAGE_BYTES_PER_PEER_MAX)),
                 },
             );
@@ -302,6 +315,8 @@ impl Driver {
         };
         peer.connections.retain(|known| *known != connection);
         if peer.connections.is_empty() {
+            // Who waits for room waits for nothing.
+            peer.room.close();
             self.give_up(id, false);
             self.peers.remove(&id);
         }
@@ -333,19 +348,15 @@ impl Driver {
         let Some(peer) = self.peers.get_mut(&inbound.peer) else {
             return;
         };
-        // The stream is dropped, which resets it.
-        if READERS_PER_PEER_MAX <= peer.readers {
+        let Some(place) = self.shared.exchange.streams.admit(inbound.peer) else {
+            // The stream is dropped, which resets it.
+            self.shared.exchange.counts.streams_refused.one();
+            tracing::debug!(peer = %inbound.peer, "a stream too many");
             return;
-        }
-        peer.readers += 1;
+        };
         let span = tracing::info_span!("bitswap", peer = %inbound.peer);
-        let read = reader::read(
-            self.shared.clone(),
-            inbound.peer,
-            peer.visit,
-            Arc::clone(&peer.room),
-            inbound.stream,
-        );
+        let room = Arc::clone(&peer.room);
+        let read = reader::read(self.shared.clone(), inbound.peer, place, room, inbound.stream);
         self.shared.spawn(read.instrument(span));
     }
 
@@ -362,7 +373,9 @@ impl Driver {
             return;
         }
         if full || !wants.is_empty() {
-            self.server.on_wants(&*self.shared.store, peer, &wants, full);
+            let taken = self.server.on_wants(&*self.shared.store, peer, &wants, full);
+            let counts = &self.shared.exchange.counts;
+            counts.wants_dropped.add(taken.dropped as u64);
         }
         let of = |wanted| {
             let some = presences.iter().filter(move |(_, presence)| *presence == wanted);
@@ -393,12 +406,20 @@ impl Driver {
                 client::Output::Got { request, cid, .. } => {
                     let block = blocks.iter().find(|(other, _)| other.hash() == cid.hash());
                     if let Some((_, bytes)) = block {
+                        self.shared.exchange.counts.blocks_received.one();
+                        self.shared.exchange.counts.bytes_received.add(bytes.len() as u64);
                         kept.push(cid);
                         self.deliver(request, cid, bytes.clone());
                     }
                 }
-                client::Output::Unwanted { peer, cid } => {
-                    tracing::trace!(%peer, %cid, "a block that nobody wants");
+                client::Output::Unwanted { peer, cid, is_late } => {
+                    let counts = &self.shared.exchange.counts;
+                    if is_late {
+                        counts.blocks_late.one();
+                    } else {
+                        counts.blocks_unwanted.one();
+                        tracing::trace!(%peer, %cid, "a block that nobody wants");
+                    }
                 }
                 client::Output::FindProviders { cid, .. } => {
                     let request = self.next_search;

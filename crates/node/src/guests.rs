@@ -10,7 +10,9 @@ use rustle_types::PeerId;
 pub(crate) struct Guests {
     places: usize,
     places_per_peer: usize,
-    /// Streams that are served, by peer; no longer than `places`.
+    /// Places that a peer has also where the others have taken all.
+    places_sure: usize,
+    /// Streams that are served, by peer; no longer than `places`, or the number of peers where places are sure.
     served: Mutex<HashMap<PeerId, usize>>,
 }
 
@@ -26,11 +28,23 @@ pub(crate) struct Guest {
 impl Guests {
     /// So many places, and so many for each peer, so that no peer can take them all.
     pub(crate) fn new(places: usize, places_per_peer: usize) -> Arc<Self> {
+        Self::with_sure(places, places_per_peer, 0)
+    }
+
+    /// The same, and so many places for each peer whatever the others have: those who take many keep nobody out.
+    pub(crate) fn with_sure(places: usize, places_per_peer: usize, places_sure: usize) -> Arc<Self> {
         Arc::new(Self {
             places,
             places_per_peer,
+            places_sure,
             served: Mutex::default(),
         })
+    }
+
+    /// Places that are taken.
+    pub(crate) fn taken(&self) -> usize {
+        let served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        served.values().sum()
     }
 
     /// A place for a peer, if there is one.
@@ -38,7 +52,8 @@ impl Guests {
         let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
         let taken: usize = served.values().sum();
         let own = served.get(&peer).copied().unwrap_or(0);
-        if self.places <= taken || self.places_per_peer <= own {
+        let is_full = self.places <= taken && self.places_sure <= own;
+        if is_full || self.places_per_peer <= own {
             return None;
         }
         served.insert(peer, own + 1);
@@ -87,5 +102,16 @@ mod tests {
         assert!(guests.admit(peer(3)).is_some());
         drop((second, other));
         assert!(guests.served.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn who_takes_many_keeps_nobody_from_the_sure_places() {
+        let guests = Guests::with_sure(10, 6, 2);
+        let mut taken: Vec<Guest> = Vec::new();
+        for (number, places) in [(1, 6), (2, 4), (3, 2)] {
+            let before = guests.taken();
+            taken.extend(std::iter::from_fn(|| guests.admit(peer(number))));
+            assert_eq!(guests.taken() - before, places, "peer {number}");
+        }
     }
 }

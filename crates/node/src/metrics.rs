@@ -115,6 +115,8 @@ impl Pages {
             peers: numbers.counters,
             totals: numbers.totals,
             net: self.shared.net.counters(),
+            bitswap: Arc::clone(&self.shared.exchange.counts),
+            bitswap_streams: self.shared.exchange.streams.taken(),
             reachability: match facts.outside().reachable {
                 None => "unknown",
                 Some(true) => "reachable",

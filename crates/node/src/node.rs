@@ -369,10 +369,7 @@ fn wire_up(
         knocks,
         synced,
         lists,
-        exchange: exchange::Exchange {
-            told,
-            sessions: Default::default(),
-        },
+        exchange: exchange::Exchange::new(told),
         deliveries: Arc::new(deliveries::Deliveries::default()),
         facts: Arc::new(Facts::default()),
         shutdown: shutdown.clone(),

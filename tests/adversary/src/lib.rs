@@ -25,6 +25,7 @@
 //! ```
 
 mod adversary;
+mod bitswap;
 mod control;
 mod listener;
 mod messages;
@@ -34,6 +35,9 @@ mod peer;
 mod tap;
 
 pub use adversary::{Adversary, Secured};
+pub use bitswap::{
+    BITSWAP, BITSWAP_1_0, BITSWAP_1_1, Said, WireWant, bare_block, hear, payload, presence, wantlist,
+};
 pub use control::{ControlStream, Heard};
 pub use listener::Listener;
 pub use messages::{FIND_NODE, IDENTIFY, MESHSUB, find_node, hello, identify, publish, subscribe};

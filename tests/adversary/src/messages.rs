@@ -62,19 +62,19 @@ pub fn find_node(key: &[u8]) -> Vec<u8> {
     framed(&message)
 }
 
-fn framed(message: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
     let mut frame = varint(message.len() as u64);
     frame.extend_from_slice(message);
     frame
 }
 
-fn field(tag: u64, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn field(tag: u64, bytes: &[u8]) -> Vec<u8> {
     let mut field = varint(tag << 3 | LENGTH_DELIMITED);
     field.extend(framed(bytes));
     field
 }
 
-fn number(tag: u64, value: u64) -> Vec<u8> {
+pub(crate) fn number(tag: u64, value: u64) -> Vec<u8> {
     let mut field = varint(tag << 3);
     field.extend(varint(value));
     field

@@ -250,7 +250,8 @@ fn near_the_end_a_slow_block_is_asked_twice_and_kept_once() {
         outputs,
         [Output::Unwanted {
             peer: peer(0),
-            cid: cid(0)
+            cid: cid(0),
+            is_late: true
         }]
     );
 }
@@ -407,7 +408,8 @@ fn presences_nobody_asked_for_are_ignored() {
         give(&mut client, at(1), blocks(0, &[77])),
         [Output::Unwanted {
             peer: peer(0),
-            cid: block(77, 4).0
+            cid: block(77, 4).0,
+            is_late: false
         }]
     );
 }

@@ -192,7 +192,8 @@ impl Client {
             link.delivered(now, since, size);
         }
         let Some(want) = self.drop_want(&hash, Some(peer)) else {
-            self.outbox.push(Output::Unwanted { peer, cid });
+            let is_late = self.past.contains(&hash);
+            self.outbox.push(Output::Unwanted { peer, cid, is_late });
             return;
         };
         let connected = self.links.contains_key(&peer);
@@ -259,6 +260,7 @@ impl Client {
     /// Forgets a want: tells all who were asked but `from`.
     fn drop_want(&mut self, hash: &Multihash, from: Option<PeerId>) -> Option<WantState> {
         let want = self.wants.remove(hash)?;
+        self.past.insert(*hash);
         for flight in &want.flights {
             self.close_flight(hash, flight);
         }

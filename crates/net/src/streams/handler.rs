@@ -131,6 +131,13 @@ impl Handler {
             StreamUpgradeError::Io(error) => OpenError::Io(error.to_string()),
             StreamUpgradeError::Apply(never) => match never {},
         };
+        let counts = self.shared.counts();
+        let count = if error == OpenError::Unsupported {
+            &counts.unsupported
+        } else {
+            &counts.unopened
+        };
+        count.fetch_add(1, Ordering::Relaxed);
         match opening {
             Opening::Raw(reply) => {
                 self.opening -= 1;

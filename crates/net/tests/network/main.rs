@@ -12,6 +12,7 @@ mod dialing;
 mod foreign;
 mod gate;
 mod gossip;
+mod lazy;
 mod mdns;
 mod peer;
 mod proxy;

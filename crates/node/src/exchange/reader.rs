@@ -12,6 +12,7 @@ use rustle_types::{Cid, PeerId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{Arrived, Told};
+use crate::guests::Guest;
 use crate::shared::Shared;
 
 /// How long the rest of a message may take once it has begun.
@@ -28,31 +29,42 @@ enum ReadError {
     Block(#[from] HashError),
     #[error("a message was not completed in time")]
     Late,
-    #[error("the node is shutting down")]
+    #[error("the peer is gone, or the node is shutting down")]
     Stopping,
 }
 
 /// Reads until the peer ends the stream or breaks the rules.
 ///
 /// `room` has a permit for each byte that messages of this peer may take, over all its streams.
-pub(super) async fn read(shared: Shared, peer: PeerId, visit: u64, room: Arc<Semaphore>, mut stream: Stream) {
-    loop {
-        match read_message(&mut stream, &room).await {
-            Ok(Some((message, _taken))) => {
-                if let Err(error) = take(&shared, peer, message).await {
-                    tracing::debug!(%error, "bitswap stream refused");
-                    break;
-                }
-            }
-            Ok(None) => break,
-            Err(error) => {
-                tracing::debug!(%error, "bitswap stream ended");
-                break;
-            }
+pub(super) async fn read(
+    shared: Shared,
+    peer: PeerId,
+    _place: Guest,
+    room: Arc<Semaphore>,
+    mut stream: Stream,
+) {
+    if let Err(error) = read_all(&shared, peer, &room, &mut stream).await {
+        tracing::debug!(%error, "bitswap stream ended");
+        let counts = &shared.exchange.counts;
+        match error {
+            ReadError::Io(_) | ReadError::Late => counts.streams_broken.one(),
+            ReadError::Message(_) | ReadError::Block(_) => counts.streams_malformed.one(),
+            ReadError::Stopping => {}
         }
     }
-    // Without the exchange nobody counts readers.
-    let _ = shared.exchange.told.send(Told::ReaderEnded { peer, visit }).await;
+}
+
+async fn read_all(
+    shared: &Shared,
+    peer: PeerId,
+    room: &Arc<Semaphore>,
+    stream: &mut Stream,
+) -> Result<(), ReadError> {
+    while let Some((message, _taken)) = read_message(stream, room).await? {
+        shared.exchange.counts.wants_dropped.add(message.dropped as u64);
+        take(shared, peer, message).await?;
+    }
+    Ok(())
 }
 
 /// Reads one message into one buffer, so that its blocks are slices of it. `None` at the end of the stream.

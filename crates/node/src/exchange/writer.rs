@@ -121,12 +121,19 @@ async fn write(
             match write_frame(&mut stream, &frame).await {
                 Ok(()) => break,
                 Err(error) if TRIES_MAX <= tries => return Err(error),
-                Err(_) => {
+                Err(error) => {
+                    tracing::debug!(%error, "writing again, on another stream");
+                    shared.exchange.counts.writes_failed.one();
                     tries += 1;
                     (stream, version) = open(shared, peer).await?;
                 }
             }
         }
+        let counts = &shared.exchange.counts;
+        counts.blocks_sent.add(message.blocks.len() as u64);
+        counts
+            .bytes_sent
+            .add(message.blocks.iter().map(|block| block.data.len() as u64).sum());
         if 0 < bytes {
             // As above.
             let _ = shared.exchange.told.send(Told::Sent { peer, bytes }).await;

@@ -4,6 +4,7 @@
 //! have few values, none of which a peer can choose. README.md has the table, which a test compares with this.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
@@ -14,6 +15,8 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 use rustle_peers::{Counters, Kind, ROUND_TRIP_BOUNDS_MS, Refusal, RoundTrips, Tally, Totals};
 
+use crate::exchange::counts::{Count, Counts};
+
 /// All numbers at one time.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Snapshot {
@@ -23,6 +26,10 @@ pub(crate) struct Snapshot {
     pub(crate) totals: Totals,
     /// What the network task counted.
     pub(crate) net: rustle_net::Counters,
+    /// What the exchange counted.
+    pub(crate) bitswap: Arc<Counts>,
+    /// Streams of it that peers have open.
+    pub(crate) bitswap_streams: usize,
     /// Whether the node can be dialled from outside, in a word.
     pub(crate) reachability: &'static str,
     /// Chains that are open.
@@ -227,6 +234,57 @@ impl Snapshot {
             "Inbound streams that were reset without being served",
             "reason",
             streams,
+        )?;
+        page.counters_of(
+            "streams_unopened",
+            "Outbound streams whose negotiation failed",
+            "reason",
+            [("unsupported", net.unsupported), ("broken", net.unopened)],
+        )
+    }
+
+    fn encode_bitswap(&self, page: &mut Page<'_>) -> fmt::Result {
+        let counts = &self.bitswap;
+        page.gauge(
+            "bitswap_streams",
+            "Streams of bitswap that peers have open",
+            self.bitswap_streams as u64,
+        )?;
+        let failed = [
+            ("refused", &counts.streams_refused),
+            ("broken", &counts.streams_broken),
+            ("malformed", &counts.streams_malformed),
+            ("unwritten", &counts.writes_failed),
+        ];
+        page.counters_of(
+            "bitswap_streams_failed",
+            "Streams of bitswap with which something was lost",
+            "reason",
+            so_far(failed),
+        )?;
+        page.counter(
+            "bitswap_wants_dropped",
+            "Wants of peers that were not kept, because there were too many or of what cannot be asked for",
+            counts.wants_dropped.so_far(),
+        )?;
+        let blocks = [
+            ("received", &counts.blocks_received),
+            ("late", &counts.blocks_late),
+            ("unwanted", &counts.blocks_unwanted),
+            ("sent", &counts.blocks_sent),
+        ];
+        page.counters_of(
+            "bitswap_blocks",
+            "Blocks that were exchanged",
+            "kind",
+            so_far(blocks),
+        )?;
+        let bytes = [("received", &counts.bytes_received), ("sent", &counts.bytes_sent)];
+        page.counters_of(
+            "bitswap_bytes",
+            "Bytes of blocks that were exchanged and wanted",
+            "direction",
+            so_far(bytes),
         )
     }
 }
@@ -240,8 +298,13 @@ impl Collector for Snapshot {
         self.encode_pings(&mut page)?;
         self.encode_book(&mut page)?;
         self.encode_conduct(&mut page)?;
-        self.encode_net(&mut page)
+        self.encode_net(&mut page)?;
+        self.encode_bitswap(&mut page)
     }
+}
+
+fn so_far<const N: usize>(counts: [(&'static str, &Count); N]) -> [(&'static str, u64); N] {
+    counts.map(|(name, count)| (name, count.so_far()))
 }
 
 /// Writes one family after the other; also those of which nothing was counted yet, so that a graph can be drawn of them.

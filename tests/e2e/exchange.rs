@@ -1,0 +1,4 @@
+//! Do nodes fetch from, and serve, peers that speak bitswap in other ways than ours?
+
+mod stranger;
+mod streams;
