@@ -45,6 +45,8 @@ pub enum Scope {
     Dht,
     /// Gossip.
     Topics,
+    /// A tunnel. Which peers may use it is decided for each stream by whoever takes it.
+    Tunnel,
 }
 
 /// Streams that did not come to be.
@@ -113,6 +115,7 @@ impl ForeignAccess {
             Scope::Content => self.content,
             Scope::Dht => self.dht,
             Scope::Topics => self.topics,
+            Scope::Tunnel => self != Self::NONE,
         }
     }
 }

@@ -108,12 +108,15 @@ pub enum Command {
         /// Where.
         addresses: Vec<Multiaddr>,
     },
-    /// Tell the DHT, now and every twelve hours, that this node has the content.
+    /// Tell the DHTs, once, that this node has the content: their nodes forget it after one or two days. Answered by
+    /// `Event::Provided`.
     Provide {
+        /// A number of the caller's choice.
+        request: u64,
         /// Which content.
         cid: Cid,
     },
-    /// Ask the DHT who has some content. Answered by `Event::Providers`.
+    /// Ask the DHTs who has some content. Answered by `Event::Providers`.
     FindProviders {
         /// A number of the caller's choice.
         request: u64,
@@ -140,7 +143,7 @@ pub enum Command {
     },
     /// Look around in the DHT, as happens by itself now and then: `Event::Discovered` tells whom it comes upon.
     Crawl,
-    /// Ask the DHT where a peer is. Answered by `Event::PeerFound`.
+    /// Ask the DHTs where a peer is. Answered by `Event::PeerFound`.
     FindPeer {
         /// A number of the caller's choice.
         request: u64,

@@ -10,7 +10,7 @@ use rustle_types::{ConnectionId, Multiaddr, PeerId, TopicName, Verdict};
 use crate::config::{CONTROL_MESSAGES_QUEUED_MAX, PEER_ADDRESSES_MAX};
 use crate::streams::{Order, Sent};
 use crate::task::Task;
-use crate::{Admission, Command, ControlError, DialError, Event};
+use crate::{Admission, Command, ControlError, Dht, DialError, Event};
 
 // === impl Task ===
 
@@ -71,7 +71,7 @@ impl Task {
                     self.swarm.behaviour_mut().kad.add_address(&peer, address);
                 }
             }
-            Command::Provide { cid } => self.provide(&cid),
+            Command::Provide { request, cid } => self.provide(request, &cid),
             Command::FindProviders { request, cid } => self.find_providers(request, &cid),
             Command::FindPeer { request, peer } => self.find_peer(request, peer),
             Command::Crawl => self.crawl(),
@@ -119,13 +119,15 @@ impl Task {
 
     fn admit(&mut self, connection: ConnectionId, admission: Admission) {
         let behaviour = self.swarm.behaviour_mut();
-        if let Some((peer, addresses)) = behaviour.streams.admit(connection, admission) {
-            for address in addresses {
-                behaviour.kad.add_address(&peer, address);
-            }
+        if let Some((peer, spoken)) = behaviour.streams.admit(connection, admission) {
+            behaviour.add_to_dhts(&peer, &spoken);
         }
         if let Some(id) = behaviour.streams.swarm_id(connection) {
-            behaviour.kad.hand_over(id);
+            for dht in Dht::ALL {
+                if let Some(table) = behaviour.dht(dht) {
+                    table.hand_over(id);
+                }
+            }
         }
         self.on_admitted(connection);
     }

@@ -10,7 +10,7 @@ use rustle_types::limits::{CHAIN_TOPIC_BYTES_MAX, CHAINS_MAX, GOSSIP_MESSAGE_BYT
 use rustle_types::{ConnectionId, Multiaddr, NetworkName, PeerId};
 use tokio::sync::mpsc;
 
-use crate::{ForeignAccess, Identity, Proxy, Scope, Stream};
+use crate::{ForeignAccess, Identity, IpfsDht, Proxy, Scope, Stream};
 
 /// The control stream of a connection. Without the name of a network, so that a node of another network can be told
 /// why it is refused.
@@ -129,6 +129,10 @@ pub struct Config {
     pub acceptors: Vec<Acceptor>,
     /// Whether to answer requests of the DHT, and so which addresses are announced there.
     pub dht: DhtMode,
+    /// In which DHTs of IPFS to take part beside that of the network; only peers that are admitted to the DHT get there.
+    pub ipfs_dht: IpfsDht,
+    /// Nodes of IPFS to begin with, while none is known; each ends with `/p2p/…`.
+    pub ipfs_boot: Vec<Multiaddr>,
     /// Which inbound connections cost anything, and how many connections there may be.
     pub gate: GateLimits,
     /// How long an inbound connection may take for cipher and multiplexer, from when its socket was accepted.
@@ -194,6 +198,8 @@ pub struct Inbound {
     pub connection: ConnectionId,
     /// The address of the remote end.
     pub address: Multiaddr,
+    /// Whether it is no node of our network.
+    pub is_foreign: bool,
     /// The protocol it is for.
     pub protocol: String,
     /// The stream; dropping it resets it.
@@ -213,6 +219,8 @@ impl Config {
             listen: Vec::new(),
             acceptors: Vec::new(),
             dht: DhtMode::Client,
+            ipfs_dht: IpfsDht::Off,
+            ipfs_boot: Vec::new(),
             gate: GateLimits::default(),
             accept_timeout: ACCEPT_TIMEOUT,
             dial_timeout: DIAL_TIMEOUT,
@@ -237,6 +245,8 @@ impl Config {
             // Both announce where it listens.
             self.dht = DhtMode::Client;
             self.mdns = false;
+            // What a hidden node wants is not for the world to know, and its neighbours are not to see it at all.
+            self.ipfs_dht = IpfsDht::Off;
             // Nobody dials where it does.
             self.upnp = false;
             self.autonat = false;

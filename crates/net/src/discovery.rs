@@ -18,7 +18,7 @@ use crate::config::DISCOVERED_ADDRESSES_MAX;
 use crate::rendezvous::{self, Client, Found, Report, Start};
 use crate::sightings::Scope;
 use crate::task::Task;
-use crate::{Config, Event, Source, clock};
+use crate::{Config, Dht, Event, Source, clock};
 
 /// How often it is asked what is due.
 const TICK: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// What discovery does by itself.
 #[derive(Debug)]
 pub(crate) struct Discovery {
-    network: NetworkName,
+    pub(crate) network: NetworkName,
     /// Whether the addresses at which this node listens are told; not so behind a proxy.
     tells_listeners: bool,
     /// The rendezvous points, where there are some.
@@ -106,6 +106,7 @@ impl Task {
         if self.discovery.crawl <= now {
             self.crawl();
         }
+        self.keep_acquainted(now);
         self.keep_records(now);
         let Some(client) = &mut self.discovery.client else {
             return;
@@ -204,14 +205,17 @@ impl Task {
             .for_each(|address| self.swarm.remove_external_address(address));
         new.into_iter()
             .for_each(|address| self.swarm.add_external_address(address));
-        let mode = match self.standing.serves_dht() {
-            true => kad::Mode::Server,
-            false => kad::Mode::Client,
-        };
-        let dht = &mut self.swarm.behaviour_mut().kad;
-        if dht.mode() != mode {
-            tracing::debug!(%mode, "part in the DHT");
-            dht.set_mode(Some(mode));
+        for dht in Dht::ALL {
+            let mode = match self.standing.serves(dht) {
+                true => kad::Mode::Server,
+                false => kad::Mode::Client,
+            };
+            if let Some(table) = self.swarm.behaviour_mut().dht(dht)
+                && table.mode() != mode
+            {
+                tracing::debug!(%dht, %mode, "part in a DHT");
+                table.set_mode(Some(mode));
+            }
         }
         if let Some(client) = &mut self.discovery.client {
             client.on_moved(clock::now());

@@ -1,8 +1,11 @@
-//! How many peers may a protocol dial by itself?
+//! How many peers may a protocol dial by itself, and where?
 //!
 //! The DHT dials whomever it has to ask, without asking anybody. Those dials are counted here until the connection is
 //! admitted, closed or never made: from its admission on, a connection is the business of whoever admitted it. A dial too
 //! many fails at once, and the search goes on with the next peer.
+//!
+//! A DHT of the world or of the local network has its realm: it neither dials addresses outside of it nor tells others
+//! that this node is there.
 
 use std::collections::HashSet;
 use std::ops::{Deref, DerefMut};
@@ -10,16 +13,20 @@ use std::task::{Context, Poll};
 
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
+use libp2p::swarm::behaviour::{ExternalAddrConfirmed, ExternalAddrExpired};
 use libp2p::swarm::{
     ConnectionDenied, ConnectionId, DialError, DialFailure, FromSwarm, NetworkBehaviour, THandler,
     THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
 use rustle_types::{Multiaddr, PeerId};
 
+use crate::realm::Realm;
+
 /// A behaviour that dials by itself, and the dials that it has made.
 pub(crate) struct Errands<B> {
     inner: B,
     max: usize,
+    realm: Realm,
     open: HashSet<ConnectionId>,
 }
 
@@ -31,8 +38,14 @@ impl<B: NetworkBehaviour> Errands<B> {
         Self {
             inner,
             max,
+            realm: Realm::Everywhere,
             open: HashSet::new(),
         }
+    }
+
+    /// The same, and only within `realm`.
+    pub(crate) fn within(self, realm: Realm) -> Self {
+        Self { realm, ..self }
     }
 
     /// A connection was admitted: it does not count any more.
@@ -86,8 +99,11 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Errands<B> {
         addresses: &[Multiaddr],
         role: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
-        self.inner
-            .handle_pending_outbound_connection(id, peer, addresses, role)
+        let mut addresses = self
+            .inner
+            .handle_pending_outbound_connection(id, peer, addresses, role)?;
+        addresses.retain(|address| self.realm.has(address));
+        Ok(addresses)
     }
 
     fn handle_established_outbound_connection(
@@ -106,9 +122,27 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Errands<B> {
         match event {
             FromSwarm::DialFailure(failure) => self.hand_over(failure.connection_id),
             FromSwarm::ConnectionClosed(closed) => self.hand_over(closed.connection_id),
+            // Where this node listens on its own network is where its neighbours dial it; nobody else confirms that.
+            FromSwarm::NewListenAddr(new) if self.realm == Realm::Local && self.realm.has(new.addr) => {
+                let event = ExternalAddrConfirmed { addr: new.addr };
+                self.inner.on_swarm_event(FromSwarm::ExternalAddrConfirmed(event));
+            }
+            FromSwarm::ExpiredListenAddr(gone) if self.realm == Realm::Local => {
+                let event = ExternalAddrExpired { addr: gone.addr };
+                self.inner.on_swarm_event(FromSwarm::ExternalAddrExpired(event));
+            }
+            // That a local address is no longer worth telling the world does not concern the neighbours.
+            FromSwarm::ExternalAddrExpired(_) if self.realm == Realm::Local => return,
             _ => {}
         }
-        self.inner.on_swarm_event(event);
+        let own = match event {
+            FromSwarm::NewListenAddr(new) => Some(new.addr),
+            FromSwarm::ExternalAddrConfirmed(confirmed) => Some(confirmed.addr),
+            _ => None,
+        };
+        if own.is_none_or(|address| self.realm.has(address)) {
+            self.inner.on_swarm_event(event);
+        }
     }
 
     fn on_connection_handler_event(&mut self, peer: PeerId, id: ConnectionId, event: THandlerOutEvent<Self>) {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rustle_types::{ConnectionId, Direction, Multiaddr, PeerId, TopicName};
 use rustle_wire::{Control, WireError, frame::FrameError};
 
-use crate::{DialError, MessageRef};
+use crate::{Dht, DialError, MessageRef};
 
 /// One fact. All about a connection comes between its `Connected` and its `Disconnected`, in the order it happened.
 #[derive(Debug, Clone)]
@@ -166,10 +166,22 @@ pub enum Event {
     Providers {
         /// The number of the command.
         request: u64,
-        /// Who has the content, and where they can be dialled, where known.
+        /// Who has the content, and where they can be dialled, where known. The same peer may be told of again.
         providers: Vec<(PeerId, Vec<Multiaddr>)>,
-        /// Whether this is the last answer.
-        done: bool,
+        /// With the last answer: how many nodes of each DHT answered. Empty where there were too many searches.
+        done: Option<Vec<Asked>>,
+    },
+    /// The answer to a `Command::Provide`.
+    Provided {
+        /// The number of the command.
+        request: u64,
+        /// How many nodes of each DHT were told, or somewhat fewer than were. Empty where there were too many searches.
+        told: Vec<Asked>,
+    },
+    /// A node of a DHT is known, and before none was.
+    DhtJoined {
+        /// Which DHT.
+        dht: Dht,
     },
     /// The answer to a `Command::FindPeer`.
     PeerFound {
@@ -199,6 +211,15 @@ pub enum Event {
         /// Who says so.
         source: Source,
     },
+}
+
+/// How many nodes of a DHT took part in something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// Which DHT.
+    pub dht: Dht,
+    /// Nodes of it that answered.
+    pub nodes: u32,
 }
 
 /// By which way a peer was discovered.

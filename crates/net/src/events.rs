@@ -7,11 +7,11 @@ use libp2p::swarm::{self, ConnectionError, SwarmEvent};
 use libp2p::{gossipsub, identify};
 use rustle_types::{PeerId, TopicName, address};
 
-use crate::behaviour::BehaviourEvent;
+use crate::behaviour::{BehaviourEvent, protocol};
 use crate::config::PEER_ADDRESSES_MAX;
-use crate::streams::{ControlEvent, StreamsEvent};
+use crate::streams::{ControlEvent, Spoken, StreamsEvent};
 use crate::task::Task;
-use crate::{Event, MessageRef};
+use crate::{Dht, Event, MessageRef};
 
 // === impl Task ===
 
@@ -169,7 +169,9 @@ impl Task {
         match event {
             BehaviourEvent::Streams(event) => self.on_streams_event(event),
             BehaviourEvent::Identify(event) => self.on_identify_event(event),
-            BehaviourEvent::Kad(event) => self.on_dht_event(event),
+            BehaviourEvent::Kad(event) => self.on_dht_event(Dht::Own, event),
+            BehaviourEvent::IpfsLan(event) => self.on_dht_event(Dht::IpfsLan, event),
+            BehaviourEvent::Ipfs(event) => self.on_dht_event(Dht::Ipfs, event),
             BehaviourEvent::Gossipsub(event) => self.on_gossip_event(event),
             BehaviourEvent::Mdns(sighted) => self.on_neighbours(sighted),
             BehaviourEvent::Nat(event) => self.on_nat_event(event),
@@ -212,12 +214,14 @@ impl Task {
         }
         let mut listen_addresses = info.listen_addrs;
         listen_addresses.truncate(PEER_ADDRESSES_MAX);
-        if info.protocols.contains(&self.dht_protocol) {
-            let behaviour = self.swarm.behaviour_mut();
-            for address in behaviour.streams.learn(connection, listen_addresses.clone()) {
-                behaviour.kad.add_address(&peer, address);
-            }
-        }
+        let speaks = |dht: &Dht| info.protocols.contains(&protocol(*dht, &self.discovery.network));
+        let spoken = Spoken {
+            dhts: Dht::ALL.into_iter().filter(speaks).collect(),
+            addresses: listen_addresses.clone(),
+        };
+        let behaviour = self.swarm.behaviour_mut();
+        let spoken = behaviour.streams.learn(connection, spoken);
+        behaviour.add_to_dhts(&peer, &spoken);
         self.outbox.push_back(Event::Identified {
             connection,
             peer,

@@ -14,14 +14,15 @@ use crate::admission::Counts;
 use crate::config::STREAM_OPEN_TIMEOUT;
 use crate::door::Door;
 use crate::nat::NatCounts;
-use crate::streams::{OpenRequest, Opener, Places};
-use crate::{Command, Stream};
+use crate::streams::{OpenRequest, Opener, Places, Routes};
+use crate::{Acceptor, Command, StartError, Stream};
 
 /// A handle to the task of the swarm. The node leaves the network when the last one is dropped.
 #[derive(Debug, Clone)]
 pub struct Net {
     pub(crate) peer_id: PeerId,
     pub(crate) requests: mpsc::Sender<Request>,
+    pub(crate) routes: Arc<Routes>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) door: Door,
     pub(crate) nat_counts: Arc<NatCounts>,
@@ -182,6 +183,16 @@ impl Net {
         tokio::time::timeout(STREAM_OPEN_TIMEOUT, self.open_named(peer, names))
             .await
             .unwrap_or(Err(OpenError::Timeout))
+    }
+
+    /// Takes the inbound streams of a further protocol from now on, until it is dismissed. Connected peers are told its name.
+    pub fn accept(&self, acceptor: Acceptor) -> Result<(), StartError> {
+        Ok(self.routes.add(acceptor)?)
+    }
+
+    /// Takes no more streams of a protocol that was accepted later. Those that were taken are not touched.
+    pub fn dismiss(&self, protocol: &str) {
+        self.routes.remove(protocol);
     }
 
     async fn open_named(

@@ -9,6 +9,7 @@ use futures::FutureExt;
 use rustle_store::{Durability, StoreError};
 use tokio::task::JoinHandle;
 
+use crate::Dht;
 use crate::config::STOP_TIMEOUT;
 use crate::providers::Shelf;
 use crate::task::Task;
@@ -22,7 +23,11 @@ pub(crate) struct Keeping(Option<JoinHandle<Result<(), StoreError>>>);
 impl Task {
     /// Forgets what is over, and has written what has changed.
     pub(crate) fn keep_records(&mut self, now: Instant) {
-        self.swarm.behaviour_mut().kad.store_mut().sweep(now);
+        for dht in Dht::ALL {
+            if let Some(table) = self.swarm.behaviour_mut().dht(dht) {
+                table.store_mut().sweep(now);
+            }
+        }
         if let Some(writing) = &mut self.keeping.0 {
             let Some(written) = writing.now_or_never() else {
                 return;

@@ -5,7 +5,7 @@
 //! what a message is worth and what to say are the business of others.
 //!
 //! * Transports: TCP with Noise and Yamux, QUIC v1, DNS.
-//! * Identify; a Kademlia DHT of each network; gossipsub that go-libp2p and js-libp2p understand.
+//! * Identify; a Kademlia DHT of each network, and by setting those of IPFS; gossipsub that go-libp2p and js-libp2p understand.
 //! * One control stream per connection (`/rustle/hello/1`), for the handshake and pings.
 //! * Raw streams of any other protocol: inbound ones go to the [`Acceptor`] of their protocol, outbound ones are opened
 //!   with [`Net::open`]. Their bytes never pass the task of the swarm.
@@ -45,6 +45,7 @@ mod compact;
 mod config;
 mod crossing;
 mod dht;
+mod dhts;
 mod dial_error;
 mod discovery;
 mod door;
@@ -60,6 +61,7 @@ mod keeping;
 mod nat;
 mod providers;
 mod proxy;
+mod realm;
 mod rendezvous;
 mod sightings;
 mod standing;
@@ -74,8 +76,9 @@ pub use config::{
     ADVERTISED_NAMES_MAX, Acceptor, COMMANDS_QUEUED_MAX, CONTROL_PROTOCOL, Config, DISCOVERY_NAME_BYTES_MAX,
     DhtMode, EVENTS_QUEUED_MAX, GOSSIP_MESSAGES_QUEUED_MAX, Inbound,
 };
+pub use dhts::{Dht, IpfsDht};
 pub use dial_error::DialError;
-pub use event::{ControlError, Event, Source};
+pub use event::{Asked, ControlError, Event, Source};
 pub use handle::{Counters, NatCounters, Net, OpenError, Permit, Stopped};
 pub use identity::{Identity, IdentityError};
 pub use libp2p::Stream;

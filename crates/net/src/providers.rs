@@ -86,12 +86,14 @@ impl Providers {
         self.shelf = None;
     }
 
-    fn add_own(&mut self, record: ProviderRecord) -> Result<(), Error> {
+    /// Keeps what this node provides, so that it answers for it as well. What is more than the bound is told to others all
+    /// the same; and what is not told again in time is over here as it is there.
+    fn add_own(&mut self, mut record: ProviderRecord, now: Instant) {
         if PROVIDED_KEYS_MAX <= self.own.len() && !self.own.contains_key(&record.key) {
-            return Err(Error::MaxProvidedKeys);
+            return;
         }
+        record.expires = Some(now + record::LIFETIME);
         self.own.insert(record.key.clone(), record);
-        Ok(())
     }
 
     fn add_foreign(&mut self, mut record: ProviderRecord, now: Instant) -> Result<(), Error> {
@@ -164,6 +166,7 @@ impl Providers {
             return;
         }
         self.swept = Some(now);
+        self.own.retain(|_, record| !record.is_expired(now));
         let over = self.foreign.iter();
         let over = over.filter(|(_, known)| known.iter().any(|record| record.is_expired(now)));
         let over: Vec<RecordKey> = over.map(|(key, _)| key.clone()).collect();
@@ -196,7 +199,8 @@ impl RecordStore for Providers {
 
     fn add_provider(&mut self, record: ProviderRecord) -> Result<(), Error> {
         if record.provider == self.local {
-            self.add_own(record)
+            self.add_own(record, clock::now());
+            Ok(())
         } else {
             self.add_foreign(record, clock::now())
         }
@@ -264,7 +268,7 @@ mod tests {
         for number in 0..PROVIDED_KEYS_MAX {
             store.add_provider(record(number, local)).unwrap();
         }
-        assert!(store.add_provider(record(PROVIDED_KEYS_MAX, local)).is_err());
+        assert!(store.add_provider(record(PROVIDED_KEYS_MAX, local)).is_ok());
         assert_eq!(store.provided().count(), PROVIDED_KEYS_MAX);
         assert_eq!(store.providers(&key(0)).len(), 3);
         store.remove_provider(&key(0), &local);

@@ -8,7 +8,7 @@
 use rustle_types::Multiaddr;
 use rustle_types::address::{self, Reach};
 
-use crate::DhtMode;
+use crate::{Dht, DhtMode};
 
 /// Addresses that others have confirmed and that are remembered. More are the word of somebody who plays.
 const CONFIRMED_MAX: usize = 16;
@@ -105,8 +105,22 @@ impl Standing {
         (new, told.into_iter().filter(is_gone).collect())
     }
 
-    /// Whether it answers requests of the DHT.
-    pub(crate) fn serves_dht(&self) -> bool {
+    /// Whether it answers requests of a DHT.
+    pub(crate) fn serves(&self, dht: Dht) -> bool {
+        match dht {
+            Dht::Own => self.serves_dht(),
+            // Neighbours dial it where it listens on the local network, whatever the world can.
+            Dht::IpfsLan => {
+                self.mode != DhtMode::Client && self.listening.iter().any(|at| dht.realm().has(at))
+            }
+            // Servers of the IPFS network are trusted with values (`/ipns`, `/pk`), which this node does not keep: among
+            // the twenty that are asked for a value it would be a hole.
+            Dht::Ipfs => false,
+        }
+    }
+
+    /// Whether it answers requests of the DHT of its own network.
+    fn serves_dht(&self) -> bool {
         match self.mode {
             DhtMode::Server => true,
             DhtMode::Client => false,

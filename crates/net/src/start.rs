@@ -1,14 +1,13 @@
 //! How does a node come onto the network?
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use libp2p::core::transport::TransportError;
-use libp2p::multiaddr::Protocol;
 use libp2p::{Swarm, relay, swarm};
 use rustle_peers::directory::Directory;
-use rustle_types::Multiaddr;
+use rustle_types::{Multiaddr, address};
 use rustle_wire::rendezvous::PROTOCOL;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -20,7 +19,7 @@ use crate::config::{
     COMMANDS_QUEUED_MAX, EVENTS_QUEUED_MAX, IDLE_TIMEOUT, RENDEZVOUS_STREAMS_QUEUED_MAX, STREAMS_WAITING_MAX,
 };
 use crate::door::Door;
-use crate::streams::{RouteError, Routes, Streams};
+use crate::streams::{Routes, Streams};
 use crate::task::Task;
 use crate::{Acceptor, Config, Event, Net, Scope};
 use crate::{rendezvous, transport};
@@ -68,14 +67,11 @@ pub fn spawn(mut config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHand
         config.acceptors.push(rendezvous_point());
     }
     let acceptors = std::mem::take(&mut config.acceptors);
-    let routes = Routes::new(acceptors).map_err(|error| match error {
-        RouteError::BadName(name) => StartError::BadProtocol(name),
-        RouteError::Twice(name) => StartError::ProtocolTwice(name),
-    })?;
+    let routes = Arc::new(Routes::new(acceptors)?);
     let activity = Registry::default();
     let door = Door::new(config.gate);
     let streams = Streams::new(
-        Arc::new(routes),
+        Arc::clone(&routes),
         Arc::clone(&counts),
         activity.clone(),
         door.clone(),
@@ -98,6 +94,7 @@ pub fn spawn(mut config: Config) -> Result<(Net, mpsc::Receiver<Event>, JoinHand
     let net = Net {
         peer_id: config.identity.peer_id(),
         requests,
+        routes,
         counts,
         door,
         nat_counts: Arc::default(),
@@ -144,26 +141,12 @@ fn swarm_config(config: swarm::Config) -> swarm::Config {
 /// libp2p sets `SO_REUSEPORT` on its TCP listeners, so two nodes of one user could share a port unnoticed and each get
 /// half of the connections. A plain bind finds the other one.
 fn refuse_taken_port(address: &Multiaddr) -> Result<(), StartError> {
-    let Some(socket) = tcp_socket(address).filter(|socket| socket.port() != 0) else {
+    let Some(socket) = address::tcp(address).filter(|socket| socket.port() != 0) else {
         return Ok(());
     };
     TcpListener::bind(socket)
         .map(drop)
         .map_err(|error| cannot_listen(address.clone(), &error))
-}
-
-/// The socket of `/ip4|ip6/…/tcp/…`.
-fn tcp_socket(address: &Multiaddr) -> Option<SocketAddr> {
-    let mut parts = address.iter();
-    let ip = match parts.next()? {
-        Protocol::Ip4(ip) => ip.into(),
-        Protocol::Ip6(ip) => ip.into(),
-        _ => return None,
-    };
-    match parts.next()? {
-        Protocol::Tcp(port) => Some(SocketAddr::new(ip, port)),
-        _ => None,
-    }
 }
 
 fn cannot_listen(address: Multiaddr, error: &io::Error) -> StartError {

@@ -12,9 +12,9 @@ mod handler;
 mod negotiate;
 mod routes;
 
-pub(crate) use behaviour::{Places, Sent, Streams};
+pub(crate) use behaviour::{Places, Sent, Spoken, Streams};
 pub(crate) use handler::{OpenRequest, Order};
-pub(crate) use routes::{RouteError, Routes};
+pub(crate) use routes::Routes;
 
 use rustle_types::ConnectionId;
 use rustle_wire::Control;

@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt};
 use libp2p::core::transport::ListenerId;
-use libp2p::{StreamProtocol, swarm};
+use libp2p::swarm;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::behaviour::{NodeSwarm, dht_protocol};
+use crate::behaviour::NodeSwarm;
 use crate::config::{EVENTS_HELD_MAX, LISTEN_PATIENCE, STOP_TIMEOUT};
-use crate::dht::Searches;
+use crate::dht::{Acquaintance, Searches};
 use crate::discovery::Discovery;
 use crate::handle::Request;
 use crate::keeping::Keeping;
@@ -34,7 +34,7 @@ pub(crate) struct Task {
     pub(crate) dials: HashMap<swarm::ConnectionId, u64>,
     pub(crate) searches: Searches,
     pub(crate) listeners: Vec<ListenerId>,
-    pub(crate) dht_protocol: StreamProtocol,
+    pub(crate) acquaintance: Acquaintance,
     pub(crate) standing: Standing,
     pub(crate) sightings: Sightings,
     pub(crate) discovery: Discovery,
@@ -63,7 +63,7 @@ impl Task {
             dials: HashMap::new(),
             searches: Searches::default(),
             listeners: Vec::new(),
-            dht_protocol: dht_protocol(&config.network),
+            acquaintance: Acquaintance::new(&config.ipfs_boot),
             standing: Standing::new(config.dht),
             nat: State::default(),
             nat_counts,

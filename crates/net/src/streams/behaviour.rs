@@ -20,12 +20,11 @@ use tokio::sync::Notify;
 use super::handler::{Handler, Order};
 use super::routes::Routes;
 use super::{ControlEvent, Opener, StreamsEvent};
-use crate::Config;
 use crate::activity::{Activity, Registry};
 use crate::admission::{Admission, Connections, Counts, ForeignAccess, Scope, Shared};
-use crate::clock;
 use crate::config::{CONTROL_MESSAGES_QUEUED_MAX, DIRECT_PATIENCE, STREAM_REQUESTS_QUEUED_MAX};
 use crate::door::Door;
+use crate::{Config, Dht, clock};
 
 /// All connections, by the ids that the rest of the node knows them by.
 ///
@@ -60,12 +59,21 @@ struct Connection {
     requests: Opener,
     activity: Option<Arc<Activity>>,
     stalled: bool,
-    /// Where the peer says it can be dialled, until it is known whether the DHT may have it.
-    addresses: Vec<Multiaddr>,
+    /// What the peer says of itself, until it is known whether the DHTs may have it.
+    spoken: Spoken,
     /// What was dialled, where it was this node that dialled.
     dialled: Option<Multiaddr>,
     /// Of a relayed connection: until when a direct one may come instead.
     hope: Option<Instant>,
+}
+
+/// What a peer says of itself to the DHTs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Spoken {
+    /// Those that it answers.
+    pub(crate) dhts: Vec<Dht>,
+    /// Where it can be dialled.
+    pub(crate) addresses: Vec<Multiaddr>,
 }
 
 /// Where to ask for a stream to a peer.
@@ -168,29 +176,28 @@ impl Streams {
         &mut self,
         connection: ConnectionId,
         admission: Admission,
-    ) -> Option<(PeerId, Vec<Multiaddr>)> {
+    ) -> Option<(PeerId, Spoken)> {
         let connection = self.connections.get_mut(&connection)?;
         connection.shared.admit(admission);
         self.activity.unbind(&connection.shared.peer);
         if let Some(token) = connection.token() {
             self.door.established(token);
         }
-        let addresses = std::mem::take(&mut connection.addresses);
+        let spoken = std::mem::take(&mut connection.spoken);
         let learned = connection.shared.admission()?.includes(Scope::Dht);
-        learned.then_some((connection.shared.peer, addresses))
+        learned.then_some((connection.shared.peer, spoken))
     }
 
-    /// Gives back the addresses of a peer where the DHT may learn them now, and else keeps them for the admission.
-    pub(crate) fn learn(&mut self, connection: ConnectionId, addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
-        let Some(connection) = self.connections.get_mut(&connection) else {
-            return Vec::new();
-        };
-        match connection.shared.admission() {
-            Some(admission) if admission.includes(Scope::Dht) => return addresses,
-            Some(_) => {}
-            None => connection.addresses = addresses,
+    /// Gives back what a peer says where the DHTs may learn it now, and else keeps it for the admission.
+    pub(crate) fn learn(&mut self, connection: ConnectionId, spoken: Spoken) -> Spoken {
+        if let Some(connection) = self.connections.get_mut(&connection) {
+            match connection.shared.admission() {
+                Some(admission) if admission.includes(Scope::Dht) => return spoken,
+                Some(_) => {}
+                None => connection.spoken = spoken,
+            }
         }
-        Vec::new()
+        Spoken::default()
     }
 
     /// How long nothing has gone over a connection, in either direction.
@@ -240,10 +247,7 @@ impl Streams {
             {
                 return Places::Later(wait);
             }
-            if names
-                .iter()
-                .any(|name| self.routes.scope(name) == Some(Scope::Content))
-            {
+            if names.iter().any(|name| self.routes.is_bulky(name)) {
                 return Places::Relayed;
             }
         }
@@ -310,7 +314,7 @@ impl Streams {
             requests,
             activity: self.activity.claim(peer, link.remote),
             stalled: false,
-            addresses: Vec::new(),
+            spoken: Spoken::default(),
             dialled: (link.direction == Direction::Outbound).then(|| link.remote.clone()),
             hope: (link.relayed && self.punches).then(|| clock::now() + DIRECT_PATIENCE),
         };

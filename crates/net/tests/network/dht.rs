@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustle_net::{Command, Config, DhtMode, Event, Identity, Source};
+use rustle_net::{Command, Config, Dht, DhtMode, Event, Identity, IpfsDht, Source};
 use rustle_store::{MemoryStore, Scan, Store, Table};
 use rustle_types::{BlockId, Multiaddr, PeerId};
 
@@ -44,7 +44,7 @@ async fn providers(at: &mut Peer, number: u64) -> Vec<(PeerId, Vec<Multiaddr>)> 
                     request,
                     providers,
                     done,
-                } if *request == number => Some((providers.clone(), *done)),
+                } if *request == number => Some((providers.clone(), done.is_some())),
                 _ => None,
             })
             .await;
@@ -69,7 +69,7 @@ async fn content_and_peers_are_found_through_a_third_node() {
     let cid = BlockId::of(b"some content").cid();
 
     // The record is on its way while the first searches run: ask until it has arrived.
-    provider.send(Command::Provide { cid }).await;
+    provider.send(Command::Provide { request: 1, cid }).await;
     let mut found = Vec::new();
     for request in 0.. {
         seeker.send(Command::FindProviders { request, cid }).await;
@@ -105,6 +105,60 @@ async fn content_and_peers_are_found_through_a_third_node() {
             _ => None,
         })
         .await;
+    assert!(
+        addresses
+            .iter()
+            .any(|address| address.to_string().starts_with(&provider.address.to_string()))
+    );
+}
+
+#[tokio::test]
+async fn nodes_of_different_networks_find_content_through_the_dht_of_ipfs() {
+    let foreign = |network: &str| Config {
+        network: network.parse().unwrap(),
+        ipfs_dht: IpfsDht::Auto,
+        ..config(TCP)
+    };
+    let mut provider = Peer::start(foreign("one")).await;
+    let mut middle = Peer::start(foreign("two")).await;
+    let mut seeker = Peer::start(foreign("three")).await;
+    provider.connect(&mut middle).await;
+    seeker.connect(&mut middle).await;
+    for peer in [&mut provider, &mut middle, &mut seeker] {
+        peer.welcome_all();
+    }
+    for peer in [&mut provider, &mut seeker] {
+        let joined = |event: &Event| match event {
+            Event::DhtJoined { dht } => Some(*dht),
+            _ => None,
+        };
+        assert_eq!(peer.wait("a DHT", joined).await, Dht::IpfsLan);
+    }
+    let cid = BlockId::of(b"some content").cid();
+    provider.send(Command::Provide { request: 1, cid }).await;
+    let told = provider
+        .wait("the end", |event| match event {
+            Event::Provided { request: 1, told } => Some(told.clone()),
+            _ => None,
+        })
+        .await;
+    let reached = told.iter().filter(|asked| asked.nodes != 0);
+    assert_eq!(
+        reached.map(|asked| asked.dht).collect::<Vec<_>>(),
+        [Dht::IpfsLan],
+        "{told:?}"
+    );
+    assert_eq!(told.len(), Dht::ALL.len());
+
+    let mut found = Vec::new();
+    for request in 0..1000 {
+        seeker.send(Command::FindProviders { request, cid }).await;
+        found = providers(&mut seeker, request).await;
+        if !found.is_empty() {
+            break;
+        }
+    }
+    let (_, addresses) = found.iter().find(|(peer, _)| *peer == provider.id()).unwrap();
     assert!(
         addresses
             .iter()
@@ -213,7 +267,7 @@ async fn what_others_provide_is_known_after_a_restart() {
     provider.welcome_all();
     keeper.welcome_all();
     let cid = BlockId::of(b"some content").cid();
-    provider.send(Command::Provide { cid }).await;
+    provider.send(Command::Provide { request: 1, cid }).await;
     let all = Scan::prefix(b"", usize::MAX);
     for request in 0.. {
         keeper.send(Command::FindProviders { request, cid }).await;
