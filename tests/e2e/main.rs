@@ -23,8 +23,10 @@ mod networks;
 mod peers;
 mod ping;
 mod proxy;
+mod routing;
 mod siege;
 mod steps;
+mod tunnels;
 
 use std::time::Duration;
 

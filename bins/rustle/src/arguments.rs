@@ -1,6 +1,7 @@
 //! What can be typed?
 
 mod peers;
+mod routing;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use rustle_admin::views::FollowFrom;
 
 pub(crate) use self::peers::PeerCommand;
+pub(crate) use self::routing::TunnelCommand;
 use crate::duration::{self, Expiry};
 
 const AFTER_HELP: &str = "\
@@ -104,6 +106,30 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N")]
         length: Option<u64>,
     },
+    /// Tell the DHTs that this node has some content.
+    #[command(after_long_help = routing::PROVIDE_HELP)]
+    Provide {
+        /// CID of the content.
+        cid: String,
+        /// Also of each block below it.
+        #[arg(short, long)]
+        recursive: bool,
+    },
+    /// Ask the DHTs who has some content.
+    #[command(after_long_help = routing::FIND_HELP)]
+    FindProviders {
+        /// CID of the content.
+        cid: String,
+        /// End after so many peers.
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+        /// How long to search: seconds, or as in 30s, 2m.
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration::parse)]
+        timeout: Duration,
+    },
+    /// Pass TCP connections through streams between peers.
+    #[command(subcommand, arg_required_else_help = false)]
+    Tunnel(TunnelCommand),
     /// Work with chains.
     #[command(subcommand, arg_required_else_help = false)]
     Chain(ChainCommand),
@@ -261,6 +287,13 @@ mod tests {
             "rustle --endpoint http://127.0.0.1:7070 --token-file t connect /ip4/127.0.0.1/tcp/1 --timeout 5",
             "rustle add - --profile v1",
             "rustle cat Qm -o out --timeout 2m --offset 1 --length 2",
+            "rustle provide Qm --recursive",
+            "rustle find-providers Qm --limit 3 --timeout 5",
+            "rustle tunnel listen /x/web /ip4/127.0.0.1/tcp/80 --allow 12D3Koo --allow any",
+            "rustle tunnel forward /x/web /ip4/127.0.0.1/tcp/0 12D3Koo",
+            "rustle tunnel list",
+            "rustle tunnel close 3",
+            "rustle tunnel close --all",
             "rustle chain create chat",
             "rustle chain ls",
             "rustle chain invite chat --expires never --uses 0",
@@ -300,6 +333,10 @@ mod tests {
             ("rustle id --jsn", "'--jsn'"),
             ("rustle sing", "'sing'"),
             ("rustle cat", "<CID>"),
+            ("rustle find-providers Qm --limit 0", "0"),
+            ("rustle tunnel", "listen, forward"),
+            ("rustle tunnel close", "TUNNEL"),
+            ("rustle tunnel close 3 --all", "--all"),
             ("rustle chain invite chat --expires soon", "s, m, h, d"),
             (
                 "rustle chain follow chat --from yesterday",

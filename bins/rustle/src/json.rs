@@ -1,6 +1,7 @@
 //! The JSON that `--json` prints. Programs rely on it: fields are never renamed or removed.
 
 mod peers;
+mod routing;
 
 use data_encoding::{BASE64, HEXLOWER};
 use rustle_admin::views::{
@@ -9,6 +10,7 @@ use rustle_admin::views::{
 use serde::Serialize;
 
 pub(crate) use self::peers::{Book, Connected, Ended, Peer, PeerInfo, Peers, Rule, Rules, class, direction};
+pub(crate) use self::routing::{ClosedTunnels, Provided, Provider, Tunnel, Tunnels};
 
 #[derive(Serialize)]
 pub(crate) struct Id {

@@ -6,8 +6,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser};
 use rustle_node::ConfigError;
 use rustle_node::config::{
-    Config, ConfigFile, DiscoverySection, Foreign, LogFormat, NatSection, parse_addresses, parse_admin,
-    parse_metrics, parse_network, parse_proxy,
+    Config, ConfigFile, DiscoverySection, Foreign, IpfsDht, LogFormat, NatSection, Provide, RoutingSection,
+    parse_addresses, parse_admin, parse_ipfs_dht, parse_metrics, parse_network, parse_proxy,
 };
 use rustle_types::Multiaddr;
 
@@ -57,6 +57,8 @@ pub(crate) struct Flags {
     #[command(flatten)]
     nat: NatFlags,
     #[command(flatten)]
+    routing: RoutingFlags,
+    #[command(flatten)]
     peers: PeerFlags,
 }
 
@@ -92,6 +94,22 @@ struct NatFlags {
     /// Dial through this SOCKS5 proxy, Tor for instance
     #[arg(long, value_name = "socks5://HOST:PORT")]
     proxy: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Finding content")]
+struct RoutingFlags {
+    /// What others are told that this node has, when it comes and every 22 hours: the roots of what is pinned, each block
+    /// of it, each block at all, or nothing [default: roots]
+    #[arg(long, value_name = "roots|pinned|all|none", value_parser = provides())]
+    provide: Option<Provide>,
+    /// Take part in no DHT of IPFS, in that of the local network, or as a client also in that of the IPFS network; only
+    /// with --foreign allow [default: auto]
+    #[arg(long, value_name = "off|lan|auto", value_parser = parse_ipfs_dht)]
+    ipfs_dht: Option<IpfsDht>,
+    /// A node of IPFS to begin with, while none is known; ends with /p2p/ID, may be repeated
+    #[arg(long, value_name = "MULTIADDR")]
+    ipfs_boot: Vec<String>,
 }
 
 /// All settings of the process.
@@ -158,6 +176,11 @@ impl Flags {
                 autonat: self.nat.no_autonat.then_some(false),
                 proxy: self.nat.proxy.as_deref().map(parse_proxy).transpose()?,
             },
+            routing: RoutingSection {
+                provide: self.routing.provide,
+                ipfs_dht: self.routing.ipfs_dht,
+                ipfs_boot: some_addresses("ipfs-boot", &self.routing.ipfs_boot)?,
+            },
         })
     }
 }
@@ -167,7 +190,7 @@ fn as_flag(error: ConfigError) -> String {
     match error {
         ConfigError::Invalid { field, why } => {
             let name = match field.split_once('.') {
-                Some(("discovery" | "nat", name)) => name,
+                Some(("discovery" | "nat" | "routing", name)) => name,
                 _ => field,
             };
             format!("--{}: {why}", name.replace('_', "-"))
@@ -188,6 +211,16 @@ fn foreigns() -> impl TypedValueParser<Value = Foreign> {
         "allow" => Foreign::Allow,
         "deny" => Foreign::Deny,
         _ => Foreign::Content,
+    })
+}
+
+/// The values of `--provide`.
+fn provides() -> impl TypedValueParser<Value = Provide> {
+    PossibleValuesParser::new(["roots", "pinned", "all", "none"]).map(|text| match text.as_str() {
+        "pinned" => Provide::Pinned,
+        "all" => Provide::All,
+        "none" => Provide::None,
+        _ => Provide::Roots,
     })
 }
 

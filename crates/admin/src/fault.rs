@@ -27,6 +27,14 @@ pub mod reason {
     pub const BLOCK_NOT_FOUND: &str = "BLOCK_NOT_FOUND";
     /// Nobody had the content in time.
     pub const CONTENT_NOT_FOUND: &str = "CONTENT_NOT_FOUND";
+    /// The node is a light one, which does no such thing.
+    pub const LIGHT_NODE: &str = "LIGHT_NODE";
+    /// Something is offered under this name already.
+    pub const TUNNEL_EXISTS: &str = "TUNNEL_EXISTS";
+    /// There is no such tunnel.
+    pub const TUNNEL_NOT_FOUND: &str = "TUNNEL_NOT_FOUND";
+    /// There is no room for a further tunnel.
+    pub const TOO_MANY_TUNNELS: &str = "TOO_MANY_TUNNELS";
     /// Nothing is known of this peer.
     pub const PEER_NOT_FOUND: &str = "PEER_NOT_FOUND";
     /// There is no connection with this peer.

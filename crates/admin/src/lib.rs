@@ -35,7 +35,7 @@ pub mod server;
 mod token;
 pub mod views;
 
-pub use backend::{Backend, Flow};
+pub use backend::{Backend, Flow, RoutingBackend, TunnelsBackend};
 pub use client::{Client, ClientError, Endpoint, Refusal};
 pub use fault::{Fault, FaultKind};
 pub use server::{BindError, ServeError, Server, ServerConfig, TcpDoor};

@@ -3,6 +3,7 @@
 //! The server asks for every request, and the command line asks before it even looks for a daemon, so both give the same
 //! answer: `InvalidArgument` with what was wrong and what to do.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use rustle_types::limits::{
 use rustle_types::{BlockId, Cid, Multiaddr, PeerId};
 
 use crate::fault::Fault;
-use crate::views::{ChainRef, NewEntry, Reason, Target};
+use crate::views::{ChainRef, NewEntry, Reason, Target, TunnelEnd};
 
 /// What every invitation begins with.
 pub const INVITATION_PREFIX: &str = "rustle1";
@@ -21,6 +22,10 @@ pub const INVITATION_PREFIX: &str = "rustle1";
 const BLOCK_PREFIX: &str = "bafyrei";
 /// Shortest time for which a rule holds.
 const RULE_TIME_MIN: Duration = Duration::from_secs(1);
+/// What the name of every tunnel begins with.
+pub const TUNNEL_PREFIX: &str = "/x/";
+/// Longest name of a tunnel.
+pub const TUNNEL_NAME_BYTES_MAX: usize = 255;
 /// Longest text that is repeated in a message.
 const SHOWN_CHARS_MAX: usize = 80;
 
@@ -52,6 +57,66 @@ pub fn address(text: &str) -> Result<Multiaddr, Fault> {
             let text = shown(text);
             Err(Fault::bad_argument(format!(
                 "`{text}` is not a multiaddr ({cause}); {example}"
+            )))
+        }
+    }
+}
+
+/// The place of a TCP service or listener: an IP address and a port, nothing else.
+pub fn tcp(text: &str) -> Result<SocketAddr, Fault> {
+    let address = text.parse::<Multiaddr>().ok();
+    let address = address.filter(|address| address.iter().count() == 2);
+    match address.as_ref().and_then(rustle_types::address::tcp) {
+        Some(place) => Ok(place),
+        None => {
+            let text = shown(text);
+            Err(Fault::bad_argument(format!(
+                "`{text}` is no place for TCP; it looks like `/ip4/127.0.0.1/tcp/8080`"
+            )))
+        }
+    }
+}
+
+/// The same as a multiaddr.
+pub fn tcp_text(place: SocketAddr) -> String {
+    let family = if place.is_ipv4() { "ip4" } else { "ip6" };
+    format!("/{family}/{}/tcp/{}", place.ip(), place.port())
+}
+
+/// The name of a tunnel: `/x/` and what the operator likes, as Kubo's `ipfs p2p` has it.
+pub fn tunnel_name(text: &str) -> Result<String, Fault> {
+    let why = match text.strip_prefix(TUNNEL_PREFIX) {
+        None => format!("it does not begin with {TUNNEL_PREFIX}"),
+        Some("") => format!("nothing follows {TUNNEL_PREFIX}"),
+        Some(_) if TUNNEL_NAME_BYTES_MAX < text.len() => {
+            format!("it has {} bytes; at most {TUNNEL_NAME_BYTES_MAX}", text.len())
+        }
+        // Names of protocols end with a line feed where peers agree on one.
+        Some(name) if name.chars().any(char::is_control) => "it has control characters".to_owned(),
+        Some(_) => return Ok(text.to_owned()),
+    };
+    let text = shown(text);
+    Err(Fault::bad_argument(format!(
+        "`{text}` is not a name for a tunnel: {why}; write for example /x/web"
+    )))
+}
+
+/// Who offers a service: the id of a peer, or a multiaddr that ends with one.
+pub fn tunnel_end(text: &str) -> Result<TunnelEnd, Fault> {
+    if !text.starts_with('/') {
+        let peer = peer(text)?;
+        return Ok(TunnelEnd { peer, address: None });
+    }
+    let address = address(text)?;
+    match rustle_types::address::peer(&address) {
+        Some(peer) => Ok(TunnelEnd {
+            peer,
+            address: Some(address),
+        }),
+        None => {
+            let text = shown(text);
+            Err(Fault::bad_argument(format!(
+                "`{text}` does not say who is there; end it with /p2p/ and the id of the peer"
             )))
         }
     }
@@ -292,6 +357,31 @@ mod tests {
         assert_eq!(rule_duration(Duration::ZERO), Ok(None));
         assert!(rule_duration(Duration::from_millis(999)).is_err());
         assert!(rule_duration(Duration::MAX).unwrap().is_some());
+    }
+
+    #[test]
+    fn tunnels_are_named_and_placed_exactly() {
+        assert_eq!(tcp_text(tcp("/ip6/::1/tcp/80").unwrap()), "/ip6/::1/tcp/80");
+        assert_eq!(tcp("/ip4/127.0.0.1/tcp/0").unwrap().port(), 0);
+        for wrong in [
+            "127.0.0.1:80",
+            "/ip4/127.0.0.1",
+            "/ip4/127.0.0.1/udp/80",
+            "/dns4/a.example/tcp/80",
+            "/ip4/127.0.0.1/tcp/80/ws",
+        ] {
+            assert!(tcp(wrong).is_err(), "{wrong}");
+        }
+        assert!(tunnel_name("/x/QmB: JoinRequest").is_ok());
+        let long = format!("/x/{}", "a".repeat(TUNNEL_NAME_BYTES_MAX));
+        for wrong in ["web", "/web", "/x/", "/x/a\nb", long.as_str()] {
+            assert!(tunnel_name(wrong).is_err(), "{wrong}");
+        }
+        let id = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
+        assert_eq!(tunnel_end(id).unwrap().address, None);
+        let whole = format!("/ip4/127.0.0.1/tcp/1/p2p/{id}");
+        assert_eq!(tunnel_end(&whole).unwrap().peer.to_string(), id);
+        assert!(tunnel_end("/ip4/127.0.0.1/tcp/1").is_err());
     }
 
     #[test]

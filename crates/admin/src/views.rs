@@ -3,6 +3,8 @@
 //! Server and client share these types, so that neither a backend nor a caller touches protobuf.
 
 mod peers;
+mod routing;
+mod tunnels;
 
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ pub use self::peers::{
     AddressPage, AddressQuery, BookTable, ConnectionView, Direction, FaultView, KnownPeer, Origin,
     OwnAddresses, PeerClass, PeerDetails, PeerFilter, PeerView, Reachability, Reason, Rule, RuleKind, Target,
 };
+pub use self::routing::{DhtNodes, Provided, Provider, ProviderQuery};
+pub use self::tunnels::{Tunnel, TunnelAccess, TunnelEnd, TunnelFilter, TunnelSide};
 use crate::fault::{Fault, FaultKind, reason};
 
 /// Who a node is.

@@ -1,5 +1,8 @@
 //! The node as its administration interface sees it.
 
+mod routing;
+mod tunnels;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,6 +5,7 @@
 mod file;
 mod found;
 mod peers;
+mod routing;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,7 +15,8 @@ use rustle_types::{Multiaddr, NetworkName};
 pub use file::{ConfigFile, DiscoverySection, LogFormat, NatSection};
 pub use found::{DiscoveryConfig, Foreign, NatConfig};
 pub use peers::{PeersConfig, PeersSection};
-pub use rustle_net::Proxy;
+pub use routing::{Provide, RoutingConfig, RoutingSection, parse_ipfs_dht};
+pub use rustle_net::{IpfsDht, Proxy};
 
 /// Where a node listens unless told otherwise.
 const LISTEN_DEFAULT: [&str; 2] = ["/ip4/0.0.0.0/tcp/4747", "/ip4/0.0.0.0/udp/4747/quic-v1"];
@@ -44,6 +46,8 @@ pub struct Config {
     pub discovery: DiscoveryConfig,
     /// Ways to be reached.
     pub nat: NatConfig,
+    /// How content is found.
+    pub routing: RoutingConfig,
 }
 
 /// Where the administration interface is served.
@@ -117,6 +121,7 @@ impl Config {
             peers: PeersConfig::default(),
             discovery: DiscoveryConfig::default(),
             nat: NatConfig::default(),
+            routing: RoutingConfig::default(),
         }
     }
 
@@ -125,7 +130,12 @@ impl Config {
     pub fn apply(&mut self, file: ConfigFile) -> Result<(), ConfigError> {
         file.check()
             .map_err(|Wrong { field, why }| ConfigError::Invalid { field, why })?;
-        let ConfigFile { discovery, nat, .. } = file;
+        let ConfigFile {
+            discovery,
+            nat,
+            routing,
+            ..
+        } = file;
         self.light = file.light.unwrap_or(self.light);
         self.peers = PeersConfig::of(&file.peers, self.light);
         if self.light {
@@ -145,6 +155,9 @@ impl Config {
         set(&mut self.nat.upnp, nat.upnp);
         set(&mut self.nat.autonat, nat.autonat);
         self.nat.proxy = nat.proxy.or(self.nat.proxy.take());
+        set(&mut self.routing.provide, routing.provide);
+        set(&mut self.routing.ipfs_dht, routing.ipfs_dht);
+        set(&mut self.routing.ipfs_boot, routing.ipfs_boot);
         Ok(())
     }
 }

@@ -23,6 +23,7 @@ use crate::exchange::Told;
 use crate::facts::{Facts, SyncFact};
 use crate::lists::{self, ListFact};
 use crate::log_budget::LogBudget;
+use crate::routing::Routing;
 use crate::storage::{Storage, Written};
 
 /// Asks that may wait for the engine, and again so many that may wait for their answer.
@@ -66,6 +67,8 @@ pub(crate) struct Core {
     pub(crate) foreign: ForeignAccess,
     /// Tells the exchange who came and went, and who has what.
     pub(crate) exchange: mpsc::Sender<Told>,
+    /// Takes what the DHTs answer to its questions.
+    pub(crate) routing: Arc<Routing>,
     pub(crate) outgoing: Outgoing,
     /// What peers may write into the log.
     pub(crate) log_budget: LogBudget,
@@ -219,6 +222,9 @@ impl Core {
         if words::is_about_addresses(&event) {
             self.on_addresses();
         }
+        let Some(event) = self.routing.take(event) else {
+            return;
+        };
         match event {
             Event::Providers { providers, .. } => {
                 self.outgoing.told.push_back(Told::Providers { providers });

@@ -23,6 +23,12 @@ pub(crate) fn stopping() -> Fault {
     )
 }
 
+/// A light client was asked for what it does not do.
+pub(crate) fn light(what: &str) -> Fault {
+    let message = format!("a light client {what}; run the node without `light`");
+    Fault::new(FaultKind::FailedPrecondition, reason::LIGHT_NODE, message)
+}
+
 /// A failure of the store.
 pub(crate) fn store(error: StoreError) -> Fault {
     let kind = match error {

@@ -7,24 +7,21 @@
 //! Reading: a window of blocks is asked for ahead of what the caller has taken.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
-use multihash::Multihash;
 use rustle_admin::fault::reason;
 use rustle_admin::views::{Added, CatQuery, Profile};
 use rustle_admin::{Fault, FaultKind, Flow};
-use rustle_net::Command;
-use rustle_store::{Batch, Durability, Scan, Table};
+use rustle_store::{Batch, Durability, Table};
 use rustle_types::Cid;
-use rustle_types::content::CODEC_RAW;
 use rustle_unixfs::{Block, ImportProfile, Leaf, Progress, Reader, Tree, make_leaf};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::exchange::Session;
 use crate::faults;
+use crate::routing::{Announced, announce};
 use crate::shared::Shared;
 
 /// Chunks that are hashed at the same time.
@@ -35,10 +32,6 @@ const GROUP_BYTES: usize = 4 * 1024 * 1024;
 const WINDOW_BYTES: u64 = 16 * 1024 * 1024;
 /// First byte of the key of a recursive pin.
 const PIN_RECURSIVE: u8 = b'r';
-/// Time between two pins that the DHT is told of: each is a search through the network.
-const PROVIDE_PACE: Duration = Duration::from_millis(50);
-/// Pins that are read at once.
-const PINS_PAGE: usize = 256;
 /// Pieces that wait for a slow caller.
 const PIECES_MAX: usize = 8;
 
@@ -143,10 +136,7 @@ impl Import<'_> {
             .await
             .map_err(faults::store)?;
         self.shared.exchange.stored(root).await;
-        if !self.shared.is_light {
-            // Without the network the file is here all the same, and provided at the next start.
-            let _ = self.shared.net.send(Command::Provide { cid: root }).await;
-        }
+        announce(self.shared, root, Announced::Root);
         Ok(Added {
             cid: root,
             bytes: self.bytes,
@@ -160,41 +150,6 @@ fn pin_key(root: &Cid) -> Vec<u8> {
     let mut key = vec![PIN_RECURSIVE];
     key.extend(root.hash().to_bytes());
     key
-}
-
-/// Tells the DHT of everything that is pinned, as it forgets providers that went away. A light client provides nothing.
-pub(crate) async fn provide_pinned(shared: Shared) {
-    if shared.is_light {
-        return;
-    }
-    let mut scan = Scan::prefix(&[PIN_RECURSIVE], PINS_PAGE);
-    loop {
-        let page = scan.clone();
-        let pins = match shared.read(move |store| store.scan(Table::Pins, &page)).await {
-            Ok(Ok(pins)) => pins,
-            Ok(Err(error)) => return tracing::warn!(%error, "the pins cannot be read; they are not provided"),
-            Err(_) => return,
-        };
-        for (key, _) in &pins {
-            let hash = key.get(1..).and_then(|bytes| Multihash::from_bytes(bytes).ok());
-            if let Some(hash) = hash {
-                // The DHT knows content by its multihash, so that the codec does not matter.
-                let cid = Cid::new_v1(CODEC_RAW, hash);
-                if shared.net.send(Command::Provide { cid }).await.is_err() {
-                    return;
-                }
-                tokio::time::sleep(PROVIDE_PACE).await;
-            }
-        }
-        match pins.last() {
-            Some((last, _)) if pins.len() == PINS_PAGE => {
-                let mut next = last.to_vec();
-                next.push(0);
-                scan = scan.from_key(next);
-            }
-            _ => return,
-        }
-    }
 }
 
 /// Reads a file; see [`rustle_admin::Backend::cat`]. Whether it is a file at all is known before this returns.

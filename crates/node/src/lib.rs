@@ -35,11 +35,15 @@ mod metrics;
 mod node;
 mod people;
 mod refusals;
+mod routing;
 mod settings;
 mod shared;
 mod storage;
 mod sync;
+mod tunnels;
 
-pub use config::{Admin, Config, ConfigError, ConfigFile, DiscoveryConfig, NatConfig, PeersConfig};
+pub use config::{
+    Admin, Config, ConfigError, ConfigFile, DiscoveryConfig, NatConfig, PeersConfig, RoutingConfig,
+};
 pub use identity::DataDirError;
 pub use node::{Node, StartError, StopError};

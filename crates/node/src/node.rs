@@ -10,7 +10,7 @@ use rustle_engine::Engine;
 use rustle_net::{Acceptor, ForeignAccess, Inbound, Scope};
 use rustle_store::{Store, StoreError};
 use rustle_store_rocksdb::RocksStore;
-use rustle_types::{Multiaddr, PeerId};
+use rustle_types::{Cid, Multiaddr, PeerId};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -25,11 +25,12 @@ use crate::exchange::{self, TOLD_MAX};
 use crate::facts::Facts;
 use crate::identity::{DataDir, DataDirError};
 use crate::metrics::Metrics;
+use crate::routing::{self, Announced, Routing};
 use crate::settings::{foreign_access, network_settings, peer_settings};
 use crate::shared::Shared;
 use crate::storage::{self, Storage};
 use crate::sync::{self, PULLS_QUEUED_MAX};
-use crate::{deliveries, files, join, lists, refusals};
+use crate::{deliveries, join, lists, refusals};
 
 /// Inbound streams of one protocol that wait for their task.
 const STREAMS_QUEUED_MAX: usize = 32;
@@ -106,6 +107,12 @@ struct Streams {
     sync: mpsc::Receiver<Inbound>,
     lists: mpsc::Receiver<Inbound>,
     bitswap: mpsc::Receiver<Inbound>,
+}
+
+/// What tasks are told by others.
+struct Told {
+    exchange: mpsc::Receiver<exchange::Told>,
+    announced: mpsc::Receiver<(Cid, Announced)>,
 }
 
 // === impl Node ===
@@ -241,7 +248,7 @@ fn run_tasks(
     engine: Engine,
     shared: &Shared,
     inbox: Inbox,
-    told: mpsc::Receiver<exchange::Told>,
+    told: Told,
     streams: Streams,
     foreign: ForeignAccess,
 ) -> JoinHandle<()> {
@@ -258,6 +265,7 @@ fn run_tasks(
         questions,
         foreign,
         exchange: shared.exchange.told.clone(),
+        routing: Arc::clone(&shared.routing),
         outgoing: Outgoing::default(),
         log_budget: Default::default(),
     };
@@ -266,9 +274,9 @@ fn run_tasks(
     shared.spawn(sync::pull(shared.clone(), pulls_queued));
     shared.spawn(lists::serve(shared.clone(), streams.lists));
     shared.spawn(lists::ask(shared.clone(), questions_queued));
-    shared.spawn(files::provide_pinned(shared.clone()));
+    shared.spawn(routing::run(shared.clone(), told.announced));
     shared.spawn(refusals::tell(shared.clone()));
-    shared.spawn(exchange::run(shared.clone(), told, streams.bitswap));
+    shared.spawn(exchange::run(shared.clone(), told.exchange, streams.bitswap));
     tokio::spawn(core.run(inbox))
 }
 
@@ -351,12 +359,13 @@ fn wire_up(
     net: rustle_net::Net,
     written: mpsc::Receiver<storage::Written>,
     events: mpsc::Receiver<rustle_net::Event>,
-) -> (Shared, Inbox, mpsc::Receiver<exchange::Told>) {
+) -> (Shared, Inbox, Told) {
     let (asks, asks_queued) = mpsc::channel(ASKS_MAX);
     let (knocks, knocks_queued) = mpsc::channel(JOINS_MAX);
     let (synced, synced_queued) = mpsc::channel(SYNC_FACTS_MAX);
     let (lists, lists_queued) = mpsc::channel(lists::FACTS_MAX);
     let (told, told_queued) = mpsc::channel(TOLD_MAX);
+    let (routing, announced) = Routing::new(config.routing.provide);
     let shutdown = CancellationToken::new();
     let shared = Shared {
         network: config.network.clone(),
@@ -370,6 +379,8 @@ fn wire_up(
         synced,
         lists,
         exchange: exchange::Exchange::new(told),
+        routing: Arc::new(routing),
+        tunnels: Arc::default(),
         deliveries: Arc::new(deliveries::Deliveries::default()),
         facts: Arc::new(Facts::default()),
         shutdown: shutdown.clone(),
@@ -384,5 +395,9 @@ fn wire_up(
         lists: lists_queued,
         shutdown,
     };
-    (shared, inbox, told_queued)
+    let told = Told {
+        exchange: told_queued,
+        announced,
+    };
+    (shared, inbox, told)
 }

@@ -42,6 +42,37 @@ pub(crate) async fn connect(shared: &Shared, address: Multiaddr, timeout: Durati
     }
 }
 
+/// Whether there is any connection with a peer.
+pub(crate) async fn is_connected(shared: &Shared, peer: PeerId) -> Result<bool, Fault> {
+    Ok(views(shared).await?.iter().any(|view| view.peer == peer))
+}
+
+/// Connects to a peer, at the place where the caller knows it to be, where the address book does, or where the DHTs do. The
+/// caller bounds the time.
+pub(crate) async fn reach(shared: &Shared, peer: PeerId, address: Option<Multiaddr>) -> Result<(), Fault> {
+    let mut addresses = Vec::from_iter(address);
+    if let Ok(Reply::Peer(info)) = shared.ask(Ask::Peer(PeerAsk::Info(peer))).await {
+        let known = info.book.into_iter().flat_map(|entry| entry.addresses);
+        addresses.extend(known.map(|known| known.address));
+    }
+    if addresses.is_empty() {
+        addresses = crate::routing::find_peer(shared, peer).await;
+    }
+    let mut last = Fault::peer_not_connected(&peer);
+    for address in addresses {
+        let whole = match address::peer(&address) {
+            Some(named) if named == peer => Ok(address),
+            _ => format!("{address}/p2p/{peer}").parse(),
+        };
+        let Ok(whole) = whole else { continue };
+        match shared.ask(Ask::Connect(whole)).await {
+            Ok(_) => return Ok(()),
+            Err(fault) => last = fault,
+        }
+    }
+    Err(last)
+}
+
 pub(crate) async fn info(shared: &Shared, peer: PeerId) -> Result<PeerDetails, Fault> {
     let now = shared.clock.now().uptime;
     match shared.ask(Ask::Peer(PeerAsk::Info(peer))).await? {

@@ -1,6 +1,6 @@
 //! What do the settings of a node mean for its parts?
 
-use rustle_net::{DhtMode, ForeignAccess, Identity};
+use rustle_net::{DhtMode, ForeignAccess, Identity, IpfsDht};
 use rustle_peers::GateLimits;
 use rustle_types::{PeerId, Reach};
 use rustle_wire::Services;
@@ -68,6 +68,12 @@ pub(crate) fn network_settings(config: &Config, identity: Identity) -> rustle_ne
         upnp: nat.upnp,
         autonat: nat.autonat,
         proxy: nat.proxy.clone(),
+        ipfs_dht: match foreign_access(config).dht {
+            true => config.routing.ipfs_dht,
+            // All who speak it are foreign, and would get no answer.
+            false => IpfsDht::Off,
+        },
+        ipfs_boot: config.routing.ipfs_boot.clone(),
         ..rustle_net::Config::new(identity, config.network.clone())
     }
 }

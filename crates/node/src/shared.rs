@@ -18,7 +18,9 @@ use crate::exchange::Exchange;
 use crate::facts::{Facts, SyncFact};
 use crate::faults;
 use crate::lists::ListFact;
+use crate::routing::Routing;
 use crate::storage::Storage;
+use crate::tunnels::Tunnels;
 
 /// Handles to all parts of a node. Cheap to clone.
 #[derive(Clone)]
@@ -35,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) synced: mpsc::Sender<SyncFact>,
     pub(crate) lists: mpsc::Sender<ListFact>,
     pub(crate) exchange: Exchange,
+    pub(crate) routing: Arc<Routing>,
+    pub(crate) tunnels: Arc<Tunnels>,
     pub(crate) deliveries: Arc<Deliveries>,
     pub(crate) facts: Arc<Facts>,
     pub(crate) shutdown: CancellationToken,

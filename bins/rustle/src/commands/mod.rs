@@ -5,6 +5,8 @@
 mod chains;
 mod content;
 mod peers;
+mod routing;
+mod tunnels;
 
 use std::path::PathBuf;
 
@@ -45,6 +47,16 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             };
             content::cat(daemon, &mut out, query, output).await?;
         }
+        Command::Provide { cid, recursive } => routing::provide(daemon, &mut out, &cid, recursive).await?,
+        Command::FindProviders { cid, limit, timeout } => {
+            let query = rustle_admin::views::ProviderQuery {
+                cid: parse::cid(&cid)?,
+                limit: usize::try_from(limit).unwrap_or(usize::MAX),
+                timeout,
+            };
+            routing::find_providers(daemon, &mut out, query).await?;
+        }
+        Command::Tunnel(command) => tunnels::run(daemon, &mut out, command).await?,
         Command::Chain(command) => chains::run(daemon, &mut out, command).await?,
     }
     out.flush()?;

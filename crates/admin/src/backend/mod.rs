@@ -3,6 +3,9 @@
 //! One method per call, in domain types. Arguments have been parsed and are within their bounds; time limits of calls
 //! without one of their own are kept by the server, which drops the future. So each method must be safe to drop.
 
+mod routing;
+mod tunnels;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,11 +19,15 @@ use crate::views::{
     PeerView, Profile, Reason, Rule, RuleKind, Target,
 };
 
+pub use self::routing::RoutingBackend;
+pub use self::tunnels::TunnelsBackend;
+
 /// A long answer or request. It is pulled: no item is made before the other side has room for it.
 pub type Flow<T> = BoxStream<'static, Result<T, Fault>>;
 
-/// A node, as the administration interface sees it. Implementations may write `async fn`.
-pub trait Backend: Send + Sync + 'static {
+/// A node, as the administration interface sees it: this and one trait for each further service. Implementations may write
+/// `async fn`.
+pub trait Backend: RoutingBackend + TunnelsBackend + Send + Sync + 'static {
     /// Who the node is.
     fn id(&self) -> impl Future<Output = Result<NodeIdentity, Fault>> + Send;
 

@@ -8,6 +8,8 @@ mod content;
 mod endpoint;
 mod error;
 mod peers;
+mod routing;
+mod tunnels;
 
 use std::time::Duration;
 

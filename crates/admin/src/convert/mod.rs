@@ -5,10 +5,13 @@
 mod chains;
 mod node;
 mod peers;
+mod routing;
+mod tunnels;
 
 use std::time::Duration;
 
 pub(crate) use self::peers::all;
+pub(crate) use self::tunnels::allowed;
 
 /// An answer that this version cannot read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -3209,3 +3209,982 @@ pub mod peers_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// Asks to tell of some content.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RoutingProvideRequest {
+    /// CID of it. Its version and codec do not matter to others: a DHT knows content by its hash.
+    #[prost(string, tag = "1")]
+    pub cid: ::prost::alloc::string::String,
+    /// Also of each block below it that is here.
+    #[prost(bool, tag = "2")]
+    pub recursive: bool,
+}
+/// One block that was told of.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RoutingProvideResponse {
+    /// CID of the block.
+    #[prost(string, tag = "1")]
+    pub cid: ::prost::alloc::string::String,
+    /// How many nodes know it now, in each DHT; with none, the block is told of again when there are some.
+    #[prost(message, repeated, tag = "2")]
+    pub told: ::prost::alloc::vec::Vec<DhtNodes>,
+}
+/// Nodes of one DHT.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DhtNodes {
+    /// `rustle` for the DHT of the network, `ipfs-lan` for that of IPFS nodes on the local network, `ipfs` for the public one.
+    #[prost(string, tag = "1")]
+    pub dht: ::prost::alloc::string::String,
+    /// How many.
+    #[prost(uint32, tag = "2")]
+    pub nodes: u32,
+}
+/// Asks who has some content.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RoutingFindProvidersRequest {
+    /// CID of it; its version and codec do not matter.
+    #[prost(string, tag = "1")]
+    pub cid: ::prost::alloc::string::String,
+    /// End after so many peers; 0 for 20.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+    /// How long to search at most, in milliseconds; 0 for 60,000.
+    #[prost(uint64, tag = "3")]
+    pub timeout_ms: u64,
+}
+/// Somebody says that it has the content.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RoutingFindProvidersResponse {
+    /// Who; perhaps this node itself.
+    #[prost(string, tag = "1")]
+    pub peer_id: ::prost::alloc::string::String,
+    /// Where it can be dialled, as far as that is known: at most 16 multiaddrs.
+    #[prost(string, repeated, tag = "2")]
+    pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Generated client implementations.
+pub mod routing_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value
+    )]
+    use tonic::codegen::http::Uri;
+    use tonic::codegen::*;
+    /// Who has some content, as far as the DHTs know: that of the node's network, and those of IPFS where it takes part.
+    #[derive(Debug, Clone)]
+    pub struct RoutingClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> RoutingClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> RoutingClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                    http::Request<tonic::body::Body>,
+                    Response = http::Response<
+                        <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                    >,
+                >,
+            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
+                Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            RoutingClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Tells the DHTs, now, that this node has some content. Each block is an answer of its own, once its search is over. The
+        /// nodes that were told forget it after one or two days; the setting `provide` says what is told again in time. Reasons:
+        /// `BLOCK_NOT_FOUND` (NotFound) where the content is not here, `LIGHT_NODE` (FailedPrecondition).
+        pub async fn provide(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RoutingProvideRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::RoutingProvideResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Routing/Provide");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Routing", "Provide"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Asks the DHTs who has some content. Answers come as they are found, each peer once, and again where addresses are told
+        /// that were not known before. Reason where nobody was found: `CONTENT_NOT_FOUND`, with NotFound where the DHTs have
+        /// answered, and DeadlineExceeded where time was up before.
+        pub async fn find_providers(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RoutingFindProvidersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::RoutingFindProvidersResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Routing/FindProviders");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Routing", "FindProviders"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod routing_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with RoutingServer.
+    #[async_trait]
+    pub trait Routing: std::marker::Send + std::marker::Sync + 'static {
+        /// Server streaming response type for the Provide method.
+        type ProvideStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::RoutingProvideResponse, tonic::Status>,
+            > + std::marker::Send
+            + 'static;
+        /// Tells the DHTs, now, that this node has some content. Each block is an answer of its own, once its search is over. The
+        /// nodes that were told forget it after one or two days; the setting `provide` says what is told again in time. Reasons:
+        /// `BLOCK_NOT_FOUND` (NotFound) where the content is not here, `LIGHT_NODE` (FailedPrecondition).
+        async fn provide(
+            &self,
+            request: tonic::Request<super::RoutingProvideRequest>,
+        ) -> std::result::Result<tonic::Response<Self::ProvideStream>, tonic::Status>;
+        /// Server streaming response type for the FindProviders method.
+        type FindProvidersStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::RoutingFindProvidersResponse, tonic::Status>,
+            > + std::marker::Send
+            + 'static;
+        /// Asks the DHTs who has some content. Answers come as they are found, each peer once, and again where addresses are told
+        /// that were not known before. Reason where nobody was found: `CONTENT_NOT_FOUND`, with NotFound where the DHTs have
+        /// answered, and DeadlineExceeded where time was up before.
+        async fn find_providers(
+            &self,
+            request: tonic::Request<super::RoutingFindProvidersRequest>,
+        ) -> std::result::Result<tonic::Response<Self::FindProvidersStream>, tonic::Status>;
+    }
+    /// Who has some content, as far as the DHTs know: that of the node's network, and those of IPFS where it takes part.
+    #[derive(Debug)]
+    pub struct RoutingServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> RoutingServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for RoutingServer<T>
+    where
+        T: Routing,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/rustle.admin.v1.Routing/Provide" => {
+                    #[allow(non_camel_case_types)]
+                    struct ProvideSvc<T: Routing>(pub Arc<T>);
+                    impl<T: Routing> tonic::server::ServerStreamingService<super::RoutingProvideRequest> for ProvideSvc<T> {
+                        type Response = super::RoutingProvideResponse;
+                        type ResponseStream = T::ProvideStream;
+                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RoutingProvideRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Routing>::provide(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ProvideSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Routing/FindProviders" => {
+                    #[allow(non_camel_case_types)]
+                    struct FindProvidersSvc<T: Routing>(pub Arc<T>);
+                    impl<T: Routing> tonic::server::ServerStreamingService<super::RoutingFindProvidersRequest>
+                        for FindProvidersSvc<T>
+                    {
+                        type Response = super::RoutingFindProvidersResponse;
+                        type ResponseStream = T::FindProvidersStream;
+                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RoutingFindProvidersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Routing>::find_providers(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FindProvidersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => Box::pin(async move {
+                    let mut response = http::Response::new(tonic::body::Body::default());
+                    let headers = response.headers_mut();
+                    headers.insert(
+                        tonic::Status::GRPC_STATUS,
+                        (tonic::Code::Unimplemented as i32).into(),
+                    );
+                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
+                    Ok(response)
+                }),
+            }
+        }
+    }
+    impl<T> Clone for RoutingServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "rustle.admin.v1.Routing";
+    impl<T> tonic::server::NamedService for RoutingServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// Asks to offer a service.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TunnelsListenRequest {
+    /// `/x/` and a name; at most 128 bytes. Connected peers see it.
+    #[prost(string, tag = "1")]
+    pub protocol: ::prost::alloc::string::String,
+    /// Multiaddr of the service: `/ip4/…/tcp/PORT` or `/ip6/…/tcp/PORT`.
+    #[prost(string, tag = "2")]
+    pub target: ::prost::alloc::string::String,
+    /// Ids of the peers that may use it, at most 256. With none, all nodes of the network may, and no foreign peer.
+    #[prost(string, repeated, tag = "3")]
+    pub allow: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Any peer may use it, foreign ones, too; then `allow` must be empty.
+    #[prost(bool, tag = "4")]
+    pub allow_any: bool,
+}
+/// The service is offered.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TunnelsListenResponse {
+    /// The tunnel.
+    #[prost(message, optional, tag = "1")]
+    pub tunnel: ::core::option::Option<Tunnel>,
+}
+/// Asks to reach a service of a peer.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TunnelsForwardRequest {
+    /// `/x/` and the name under which the peer offers it.
+    #[prost(string, tag = "1")]
+    pub protocol: ::prost::alloc::string::String,
+    /// Multiaddr to listen at: `/ip4/…/tcp/PORT` or `/ip6/…/tcp/PORT`, port 0 for any free one.
+    #[prost(string, tag = "2")]
+    pub listen: ::prost::alloc::string::String,
+    /// Who offers it: the id of a peer that is connected or can be found, or a multiaddr that ends with `/p2p/` and its id.
+    #[prost(string, tag = "3")]
+    pub peer: ::prost::alloc::string::String,
+}
+/// The listener stands.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TunnelsForwardResponse {
+    /// The tunnel, with the address at which it really listens.
+    #[prost(message, optional, tag = "1")]
+    pub tunnel: ::core::option::Option<Tunnel>,
+}
+/// Asks for the tunnels.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TunnelsListRequest {}
+/// The tunnels, the oldest first.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TunnelsListResponse {
+    /// At most 64.
+    #[prost(message, repeated, tag = "1")]
+    pub tunnels: ::prost::alloc::vec::Vec<Tunnel>,
+}
+/// One end of a tunnel.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Tunnel {
+    /// A number by which it can be closed.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// Which side.
+    #[prost(enumeration = "tunnel::Side", tag = "2")]
+    pub side: i32,
+    /// The name with `/x/`.
+    #[prost(string, tag = "3")]
+    pub protocol: ::prost::alloc::string::String,
+    /// Listening side: where the service is.
+    #[prost(string, tag = "4")]
+    pub target: ::prost::alloc::string::String,
+    /// Listening side: who may use it; see `TunnelsListenRequest`.
+    #[prost(string, repeated, tag = "5")]
+    pub allow: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Listening side: any peer may use it.
+    #[prost(bool, tag = "6")]
+    pub allow_any: bool,
+    /// Forwarding side: where programs connect.
+    #[prost(string, tag = "7")]
+    pub listen: ::prost::alloc::string::String,
+    /// Forwarding side: who offers the service.
+    #[prost(string, tag = "8")]
+    pub peer_id: ::prost::alloc::string::String,
+    /// Connections that are open.
+    #[prost(uint32, tag = "9")]
+    pub open: u32,
+    /// Connections so far, those that failed included.
+    #[prost(uint64, tag = "10")]
+    pub total: u64,
+    /// Connections that were refused: without permission, one too many, or the other end could not be reached.
+    #[prost(uint64, tag = "11")]
+    pub refused: u64,
+    /// Bytes that went to the peer.
+    #[prost(uint64, tag = "12")]
+    pub bytes_out: u64,
+    /// Bytes that came from the peer.
+    #[prost(uint64, tag = "13")]
+    pub bytes_in: u64,
+}
+/// Nested message and enum types in `Tunnel`.
+pub mod tunnel {
+    /// Which of the two.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Side {
+        /// Never told.
+        Unspecified = 0,
+        /// Peers connect, and this node passes on to `target`.
+        Listen = 1,
+        /// Programs connect at `listen`, and this node passes on to `peer_id`.
+        Forward = 2,
+    }
+    impl Side {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "SIDE_UNSPECIFIED",
+                Self::Listen => "SIDE_LISTEN",
+                Self::Forward => "SIDE_FORWARD",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "SIDE_UNSPECIFIED" => Some(Self::Unspecified),
+                "SIDE_LISTEN" => Some(Self::Listen),
+                "SIDE_FORWARD" => Some(Self::Forward),
+                _ => None,
+            }
+        }
+    }
+}
+/// Says which tunnels are to end: all where nothing is said, and else those that fit all that is said.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TunnelsCloseRequest {
+    /// Only that with this number; 0 for any.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// Only those with this name; empty for any.
+    #[prost(string, tag = "2")]
+    pub protocol: ::prost::alloc::string::String,
+    /// Only those of this side.
+    #[prost(enumeration = "tunnel::Side", tag = "3")]
+    pub side: i32,
+}
+/// They have ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TunnelsCloseResponse {
+    /// How many.
+    #[prost(uint32, tag = "1")]
+    pub closed: u32,
+}
+/// Generated client implementations.
+pub mod tunnels_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value
+    )]
+    use tonic::codegen::http::Uri;
+    use tonic::codegen::*;
+    /// TCP connections that go through streams between two peers, as `ipfs p2p` does it: raw bytes on a protocol `/x/NAME`.
+    /// Tunnels end with the node.
+    #[derive(Debug, Clone)]
+    pub struct TunnelsClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> TunnelsClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> TunnelsClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                    http::Request<tonic::body::Body>,
+                    Response = http::Response<
+                        <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                    >,
+                >,
+            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
+                Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            TunnelsClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Offers a TCP service of this machine to peers under a name. Reasons: `TUNNEL_EXISTS` (AlreadyExists),
+        /// `TOO_MANY_TUNNELS` (ResourceExhausted).
+        pub async fn listen(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TunnelsListenRequest>,
+        ) -> std::result::Result<tonic::Response<super::TunnelsListenResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Tunnels/Listen");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Tunnels", "Listen"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Listens for TCP connections and passes each on to the service that a peer offers under a name. Whether the peer does is
+        /// seen only when a connection comes. Reasons: `UNREACHABLE` (Unavailable) where the address is taken,
+        /// `TOO_MANY_TUNNELS`.
+        pub async fn forward(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TunnelsForwardRequest>,
+        ) -> std::result::Result<tonic::Response<super::TunnelsForwardResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Tunnels/Forward");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Tunnels", "Forward"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The tunnels there are.
+        pub async fn list(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TunnelsListRequest>,
+        ) -> std::result::Result<tonic::Response<super::TunnelsListResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Tunnels/List");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Tunnels", "List"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends tunnels and breaks off their connections. Reason where there is none such: `TUNNEL_NOT_FOUND` (NotFound).
+        pub async fn close(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TunnelsCloseRequest>,
+        ) -> std::result::Result<tonic::Response<super::TunnelsCloseResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Tunnels/Close");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Tunnels", "Close"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod tunnels_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with TunnelsServer.
+    #[async_trait]
+    pub trait Tunnels: std::marker::Send + std::marker::Sync + 'static {
+        /// Offers a TCP service of this machine to peers under a name. Reasons: `TUNNEL_EXISTS` (AlreadyExists),
+        /// `TOO_MANY_TUNNELS` (ResourceExhausted).
+        async fn listen(
+            &self,
+            request: tonic::Request<super::TunnelsListenRequest>,
+        ) -> std::result::Result<tonic::Response<super::TunnelsListenResponse>, tonic::Status>;
+        /// Listens for TCP connections and passes each on to the service that a peer offers under a name. Whether the peer does is
+        /// seen only when a connection comes. Reasons: `UNREACHABLE` (Unavailable) where the address is taken,
+        /// `TOO_MANY_TUNNELS`.
+        async fn forward(
+            &self,
+            request: tonic::Request<super::TunnelsForwardRequest>,
+        ) -> std::result::Result<tonic::Response<super::TunnelsForwardResponse>, tonic::Status>;
+        /// The tunnels there are.
+        async fn list(
+            &self,
+            request: tonic::Request<super::TunnelsListRequest>,
+        ) -> std::result::Result<tonic::Response<super::TunnelsListResponse>, tonic::Status>;
+        /// Ends tunnels and breaks off their connections. Reason where there is none such: `TUNNEL_NOT_FOUND` (NotFound).
+        async fn close(
+            &self,
+            request: tonic::Request<super::TunnelsCloseRequest>,
+        ) -> std::result::Result<tonic::Response<super::TunnelsCloseResponse>, tonic::Status>;
+    }
+    /// TCP connections that go through streams between two peers, as `ipfs p2p` does it: raw bytes on a protocol `/x/NAME`.
+    /// Tunnels end with the node.
+    #[derive(Debug)]
+    pub struct TunnelsServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> TunnelsServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for TunnelsServer<T>
+    where
+        T: Tunnels,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/rustle.admin.v1.Tunnels/Listen" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListenSvc<T: Tunnels>(pub Arc<T>);
+                    impl<T: Tunnels> tonic::server::UnaryService<super::TunnelsListenRequest> for ListenSvc<T> {
+                        type Response = super::TunnelsListenResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TunnelsListenRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Tunnels>::listen(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListenSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Tunnels/Forward" => {
+                    #[allow(non_camel_case_types)]
+                    struct ForwardSvc<T: Tunnels>(pub Arc<T>);
+                    impl<T: Tunnels> tonic::server::UnaryService<super::TunnelsForwardRequest> for ForwardSvc<T> {
+                        type Response = super::TunnelsForwardResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TunnelsForwardRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Tunnels>::forward(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ForwardSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Tunnels/List" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSvc<T: Tunnels>(pub Arc<T>);
+                    impl<T: Tunnels> tonic::server::UnaryService<super::TunnelsListRequest> for ListSvc<T> {
+                        type Response = super::TunnelsListResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TunnelsListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Tunnels>::list(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Tunnels/Close" => {
+                    #[allow(non_camel_case_types)]
+                    struct CloseSvc<T: Tunnels>(pub Arc<T>);
+                    impl<T: Tunnels> tonic::server::UnaryService<super::TunnelsCloseRequest> for CloseSvc<T> {
+                        type Response = super::TunnelsCloseResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TunnelsCloseRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Tunnels>::close(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CloseSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => Box::pin(async move {
+                    let mut response = http::Response::new(tonic::body::Body::default());
+                    let headers = response.headers_mut();
+                    headers.insert(
+                        tonic::Status::GRPC_STATUS,
+                        (tonic::Code::Unimplemented as i32).into(),
+                    );
+                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
+                    Ok(response)
+                }),
+            }
+        }
+    }
+    impl<T> Clone for TunnelsServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "rustle.admin.v1.Tunnels";
+    impl<T> tonic::server::NamedService for TunnelsServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}

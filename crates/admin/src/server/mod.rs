@@ -27,7 +27,7 @@ use self::listen::SocketFile;
 use crate::backend::Backend;
 use crate::proto::{
     DESCRIPTORS, chains_server::ChainsServer, content_server::ContentServer, node_server::NodeServer,
-    peers_server::PeersServer,
+    peers_server::PeersServer, routing_server::RoutingServer, tunnels_server::TunnelsServer,
 };
 use crate::token::Token;
 
@@ -180,6 +180,12 @@ async fn routes<B: Backend>(
         .set_serving::<ContentServer<services::Service<B>>>()
         .await;
     reporter.set_serving::<ChainsServer<services::Service<B>>>().await;
+    reporter
+        .set_serving::<RoutingServer<services::Service<B>>>()
+        .await;
+    reporter
+        .set_serving::<TunnelsServer<services::Service<B>>>()
+        .await;
 
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -206,7 +212,17 @@ async fn routes<B: Backend>(
                 .max_encoding_message_size(ANSWER_BYTES_MAX),
         )
         .add_service(
-            ChainsServer::new(service)
+            ChainsServer::new(service.clone())
+                .max_decoding_message_size(REQUEST_BYTES_MAX)
+                .max_encoding_message_size(ANSWER_BYTES_MAX),
+        )
+        .add_service(
+            RoutingServer::new(service.clone())
+                .max_decoding_message_size(REQUEST_BYTES_MAX)
+                .max_encoding_message_size(ANSWER_BYTES_MAX),
+        )
+        .add_service(
+            TunnelsServer::new(service)
                 .max_decoding_message_size(REQUEST_BYTES_MAX)
                 .max_encoding_message_size(ANSWER_BYTES_MAX),
         );

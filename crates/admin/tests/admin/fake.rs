@@ -1,5 +1,6 @@
 //! A node that is one list of blocks and one list of files.
 
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use futures::stream::{self, StreamExt as _};
 use rustle_admin::fault::reason;
 use rustle_admin::views::*;
-use rustle_admin::{Backend, Fault, FaultKind, Flow};
+use rustle_admin::{Backend, Fault, FaultKind, Flow, RoutingBackend, TunnelsBackend};
 use rustle_types::{BlockId, ChainId, Cid, Multiaddr, PeerId, Timestamp};
 
 pub(crate) const PEER: &str = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
@@ -407,5 +408,89 @@ impl Backend for Fake {
             hash: [0xab; 32],
             blocks,
         })
+    }
+}
+
+impl RoutingBackend for Fake {
+    async fn provide(&self, cid: Cid, recursive: bool) -> Result<Flow<Provided>, Fault> {
+        let told = vec![DhtNodes {
+            dht: "ipfs-lan".to_owned(),
+            nodes: 7,
+        }];
+        let provided = Provided { cid, told };
+        Ok(stream::iter(vec![Ok(provided); 1 + usize::from(recursive)]).boxed())
+    }
+
+    async fn find_providers(&self, query: ProviderQuery) -> Result<Flow<Provider>, Fault> {
+        self.asked
+            .lock()
+            .expect("no panic while locked")
+            .push(format!("{query:?}"));
+        let provider = Provider {
+            peer: peer(),
+            addresses: vec![address()],
+        };
+        let nobody = Fault::new(FaultKind::NotFound, reason::CONTENT_NOT_FOUND, "nobody");
+        Ok(match query.limit {
+            1 => stream::iter([Err(nobody)]).boxed(),
+            _ => stream::iter([Ok(provider)]).boxed(),
+        })
+    }
+}
+
+impl TunnelsBackend for Fake {
+    async fn tunnel_listen(
+        &self,
+        protocol: String,
+        target: SocketAddr,
+        access: TunnelAccess,
+    ) -> Result<Tunnel, Fault> {
+        Ok(tunnel(1, protocol, TunnelSide::Listen { target, access }))
+    }
+
+    async fn tunnel_forward(
+        &self,
+        protocol: String,
+        listen: SocketAddr,
+        end: TunnelEnd,
+    ) -> Result<Tunnel, Fault> {
+        let peer = end.peer;
+        Ok(tunnel(2, protocol, TunnelSide::Forward { listen, peer }))
+    }
+
+    async fn tunnels(&self) -> Result<Vec<Tunnel>, Fault> {
+        let target = "127.0.0.1:80".parse().expect("a socket address");
+        let access = TunnelAccess::Peers(vec![peer()]);
+        Ok(vec![tunnel(
+            1,
+            "/x/web".to_owned(),
+            TunnelSide::Listen { target, access },
+        )])
+    }
+
+    async fn close_tunnels(&self, filter: TunnelFilter) -> Result<usize, Fault> {
+        let fitting = self
+            .tunnels()
+            .await?
+            .iter()
+            .filter(|one| filter.takes(one))
+            .count();
+        match fitting {
+            0 => Err(Fault::new(FaultKind::NotFound, reason::TUNNEL_NOT_FOUND, "none")),
+            fitting => Ok(fitting),
+        }
+    }
+}
+
+fn tunnel(id: u64, protocol: String, side: TunnelSide) -> Tunnel {
+    Tunnel {
+        id,
+        protocol,
+        side,
+        open: 1,
+        total: 3,
+        refused: 2,
+        bytes_out: 4,
+        bytes_in: 5,
     }
 }

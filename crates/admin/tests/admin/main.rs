@@ -4,6 +4,7 @@ mod calls;
 mod doors;
 mod fake;
 mod refusals;
+mod routing;
 
 use std::path::PathBuf;
 use std::sync::Arc;

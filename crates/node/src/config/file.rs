@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::found::{check_dialled, check_list, check_rendezvous};
 use super::{
-    Admin, ConfigError, Foreign, PeersSection, Proxy, Wrong, parse_address, parse_admin, parse_metrics,
-    parse_network, parse_proxy,
+    Admin, ConfigError, Foreign, PeersSection, Proxy, RoutingSection, Wrong, parse_address, parse_admin,
+    parse_metrics, parse_network, parse_proxy,
 };
 
 /// Largest configuration file.
@@ -51,6 +51,8 @@ pub struct ConfigFile {
     pub discovery: DiscoverySection,
     /// Ways to be reached.
     pub nat: NatSection,
+    /// How content is found.
+    pub routing: RoutingSection,
 }
 
 /// The section `[discovery]`.
@@ -168,6 +170,7 @@ impl ConfigFile {
                 autonat: self.nat.autonat.or(below.nat.autonat),
                 proxy: self.nat.proxy.or(below.nat.proxy),
             },
+            routing: self.routing.or(below.routing),
         }
     }
 
@@ -178,6 +181,7 @@ impl ConfigFile {
         check_dialled("bootstrap", self.bootstrap.as_deref())?;
         check_dialled("discovery.static", self.discovery.static_peers.as_deref())?;
         check_rendezvous(self.discovery.rendezvous.as_deref())?;
+        self.routing.check()?;
         if self.light != Some(true) {
             return Ok(());
         }
@@ -212,7 +216,7 @@ fn address<'de, D: Deserializer<'de>>(value: D) -> Result<Multiaddr, D::Error> {
     parse_address(&String::deserialize(value)?).map_err(D::Error::custom)
 }
 
-fn addresses<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Vec<Multiaddr>>, D::Error> {
+pub(super) fn addresses<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Vec<Multiaddr>>, D::Error> {
     let addresses = Vec::<Address>::deserialize(value)?;
     Ok(Some(addresses.into_iter().map(|address| address.0).collect()))
 }

@@ -112,12 +112,15 @@ pub(super) fn check_rendezvous(addresses: Option<&[Multiaddr]>) -> Result<(), Wr
     }
     check_dialled(field, addresses)?;
     match points.iter().find(|point| address::peer(point).is_none()) {
-        Some(point) => {
-            let why = format!("{point} does not say who is there; end it with /p2p/ and the id of the peer");
-            Err(Wrong { field, why })
-        }
+        Some(point) => Err(unnamed(field, point)),
         None => Ok(()),
     }
+}
+
+/// An address of a list whose peers must be named does not name one.
+pub(super) fn unnamed(field: &'static str, address: &Multiaddr) -> Wrong {
+    let why = format!("{address} does not say who is there; end it with /p2p/ and the id of the peer");
+    Wrong { field, why }
 }
 
 #[cfg(test)]

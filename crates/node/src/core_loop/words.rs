@@ -72,6 +72,8 @@ pub(super) fn translate(event: Event) -> Option<Input> {
         | Event::ExternalExpired { .. }
         | Event::Identified { .. }
         | Event::Providers { .. }
+        | Event::Provided { .. }
+        | Event::DhtJoined { .. }
         | Event::Found { .. }
         | Event::Message { .. } => return None,
     }))
@@ -110,6 +112,7 @@ pub(super) fn note(event: &Event) {
         Event::ControlBroken { connection, error } => {
             tracing::debug!(%connection, %error, "control stream broken");
         }
+        Event::DhtJoined { dht } => tracing::debug!(%dht, "a node of the DHT is known"),
         Event::Identified { agent, .. } => tracing::trace!(agent, "identified"),
         Event::Discovered { source, .. } => tracing::debug!(?source, "discovered"),
         _ => {}
@@ -155,6 +158,8 @@ pub(super) fn peer_of(event: &Event) -> Option<PeerId> {
         | Event::ControlBroken { .. }
         | Event::Activity { .. }
         | Event::Found { .. }
+        | Event::Provided { .. }
+        | Event::DhtJoined { .. }
         | Event::Providers { .. } => None,
     }
 }

@@ -6,6 +6,8 @@ mod chains;
 mod content;
 mod node;
 mod peers;
+mod routing;
+mod tunnels;
 
 use std::fmt;
 use std::sync::Arc;
