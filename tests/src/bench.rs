@@ -7,6 +7,7 @@ mod append;
 mod content;
 mod idle;
 mod join;
+mod kubo;
 mod latency;
 mod limits;
 mod manager;
@@ -91,6 +92,8 @@ impl Plan {
 pub enum Part {
     /// Add and fetch of a file.
     Content,
+    /// The same with Kubo.
+    Kubo,
     /// Durable appends.
     Append,
     /// Join of a long chain.
@@ -111,6 +114,7 @@ impl Part {
     const fn name(self) -> &'static str {
         match self {
             Self::Content => "add and fetch of a file",
+            Self::Kubo => "the same with Kubo",
             Self::Append => "durable appends",
             Self::Join => "join of a long chain",
             Self::Latency => "live latency",
@@ -123,6 +127,7 @@ impl Part {
     async fn measure(self, plan: &Plan, report: &mut Report) -> Result<()> {
         match self {
             Self::Content => content::measure(plan, report).await,
+            Self::Kubo => kubo::measure(plan, report).await,
             Self::Append => append::measure(plan, report).await,
             Self::Join => join::measure(plan, report).await,
             Self::Latency => latency::measure(plan, report).await,

@@ -21,6 +21,7 @@ pub mod content;
 pub mod crowd;
 mod daemon;
 pub mod demo;
+pub mod kubo;
 pub mod lab;
 mod process;
 pub mod programs;

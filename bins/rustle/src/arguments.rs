@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn wrong_lines_are_usage_errors_of_one_line() {
         for (line, hint) in [
-            ("rustle", "cat, chain"),
+            ("rustle", "add, cat"),
             ("rustle chain", "create, list"),
             ("rustle --json chain", "create, list"),
             ("rustle peer", "ls, list, info"),

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 use rustle_chain::{Block, SyncOutcome};
 use rustle_net::Event;
-use rustle_types::{ChainId, Multiaddr, PeerId};
+use rustle_types::limits::USER_AGENT_BYTES_MAX;
+use rustle_types::{ChainId, ConnectionId, Multiaddr, PeerId};
 use tokio::sync::{oneshot, watch};
 
 /// What the administration door shows of the running node.
@@ -14,6 +15,8 @@ use tokio::sync::{oneshot, watch};
 pub(crate) struct Facts {
     addresses: watch::Sender<Vec<Multiaddr>>,
     outside: Mutex<Outside>,
+    /// What the peers say of themselves by identify; one entry for each connection at most.
+    told: Mutex<BTreeMap<ConnectionId, Told>>,
     peers: AtomicUsize,
     chains: AtomicUsize,
 }
@@ -27,6 +30,15 @@ pub(crate) struct Outside {
     pub(crate) external: Vec<Multiaddr>,
     /// The relays that keep a place for it, and where it is reached through them.
     pub(crate) relayed: BTreeMap<PeerId, Multiaddr>,
+}
+
+/// What a peer says of itself by identify, whatever it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// Program and version, as in `kubo/0.22.0`; at most `USER_AGENT_BYTES_MAX` characters.
+    pub(crate) agent: String,
+    /// Where it can be dialled.
+    pub(crate) addresses: Vec<Multiaddr>,
 }
 
 /// What a sync stream tells the core.
@@ -74,8 +86,28 @@ impl Facts {
             Event::ReservationLost { relay } => {
                 self.outside().relayed.remove(relay);
             }
+            Event::Identified {
+                connection,
+                agent,
+                listen_addresses,
+                ..
+            } => {
+                let told = Told {
+                    agent: agent.chars().take(USER_AGENT_BYTES_MAX).collect(),
+                    addresses: listen_addresses.clone(),
+                };
+                self.told.lock().insert(*connection, told);
+            }
+            Event::Disconnected { connection, .. } => {
+                self.told.lock().remove(connection);
+            }
             _ => {}
         }
+    }
+
+    /// What the peer at the other end of a connection says of itself, where it has said something.
+    pub(crate) fn told(&self, connection: ConnectionId) -> Option<Told> {
+        self.told.lock().get(&connection).cloned()
     }
 
     /// How the node looks from outside. Held for moments only.
@@ -111,5 +143,50 @@ impl SyncFact {
         match self {
             Self::Blocks { chain, .. } | Self::Ended { chain, .. } => *chain,
         }
+    }
+}
+
+// === impl Told ===
+
+impl Told {
+    /// The version within the agent, which is what follows the name of the program.
+    pub(crate) fn version(&self) -> Option<&str> {
+        self.agent.split('/').nth(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identified(connection: u64, agent: &str) -> Event {
+        Event::Identified {
+            connection: ConnectionId(connection),
+            peer: PeerId::random(),
+            agent: agent.to_owned(),
+            protocols: Vec::new(),
+            listen_addresses: Vec::new(),
+            observed: Multiaddr::empty(),
+        }
+    }
+
+    #[test]
+    fn what_a_peer_says_of_itself_is_kept_as_long_as_it_is_connected_and_never_long() {
+        let facts = Facts::default();
+        facts.on_event(&identified(1, "kubo/0.22.0/abc"));
+        facts.on_event(&identified(2, &"x".repeat(4000)));
+        let told = facts.told(ConnectionId(1)).unwrap();
+        assert_eq!(
+            (told.agent.as_str(), told.version()),
+            ("kubo/0.22.0/abc", Some("0.22.0"))
+        );
+        let long = facts.told(ConnectionId(2)).unwrap();
+        assert_eq!((long.agent.len(), long.version()), (USER_AGENT_BYTES_MAX, None));
+        facts.on_event(&Event::Disconnected {
+            connection: ConnectionId(1),
+            peer: PeerId::random(),
+            reason: String::new(),
+        });
+        assert_eq!(facts.told(ConnectionId(1)), None);
     }
 }

@@ -26,7 +26,7 @@ pub(crate) async fn views(shared: &Shared) -> Result<Vec<rustle_peers::PeerView>
 pub(crate) async fn list(shared: &Shared) -> Result<Vec<PeerView>, Fault> {
     let now = shared.clock.now().uptime;
     let views = views(shared).await?.into_iter();
-    Ok(views.map(|view| peer_view(view, now)).collect())
+    Ok(views.map(|view| peer_view(shared, view, now)).collect())
 }
 
 pub(crate) async fn connect(shared: &Shared, address: Multiaddr, timeout: Duration) -> Result<PeerId, Fault> {
@@ -76,7 +76,7 @@ pub(crate) async fn reach(shared: &Shared, peer: PeerId, address: Option<Multiad
 pub(crate) async fn info(shared: &Shared, peer: PeerId) -> Result<PeerDetails, Fault> {
     let now = shared.clock.now().uptime;
     match shared.ask(Ask::Peer(PeerAsk::Info(peer))).await? {
-        Reply::Peer(info) => Ok(details(*info, now)),
+        Reply::Peer(info) => Ok(details(shared, *info, now)),
         _ => Err(other_answer()),
     }
 }
@@ -177,8 +177,11 @@ fn own_addresses(shared: &Shared) -> OwnAddresses {
     }
 }
 
-fn peer_view(view: rustle_peers::PeerView, now: Uptime) -> PeerView {
+fn peer_view(shared: &Shared, view: rustle_peers::PeerView, now: Uptime) -> PeerView {
     let hello = view.hello.as_ref();
+    // Who does not greet has told what it is all the same.
+    let told = shared.facts.told(view.connection);
+    let told_version = || told.as_ref()?.version().map(str::to_owned);
     PeerView {
         peer: view.peer,
         direction: match view.direction {
@@ -190,8 +193,12 @@ fn peer_view(view: rustle_peers::PeerView, now: Uptime) -> PeerView {
             Class::Foreign => PeerClass::Foreign,
             Class::Pending => PeerClass::Pending,
         },
-        agent: hello.map(|hello| hello.user_agent.clone()),
-        version: hello.map(|hello| hello.software_version.clone()),
+        agent: hello
+            .map(|hello| hello.user_agent.clone())
+            .or_else(|| told.as_ref().map(|told| told.agent.clone())),
+        version: hello
+            .map(|hello| hello.software_version.clone())
+            .or_else(told_version),
         network: hello.map(|hello| hello.network.to_string()),
         services: hello.map_or(0, |hello| hello.services.0),
         connected: now - view.since,
@@ -202,7 +209,7 @@ fn peer_view(view: rustle_peers::PeerView, now: Uptime) -> PeerView {
     }
 }
 
-fn details(info: PeerInfo, now: Uptime) -> PeerDetails {
+fn details(shared: &Shared, info: PeerInfo, now: Uptime) -> PeerDetails {
     let (score, shares, faults, bans) = match info.score {
         Some(view) => (view.score, view.shares, view.faults, view.bans),
         None => Default::default(),
@@ -215,7 +222,7 @@ fn details(info: PeerInfo, now: Uptime) -> PeerDetails {
     let connections = info.connections.into_iter();
     PeerDetails {
         peer: info.peer,
-        connections: connections.map(|one| connection(one, now)).collect(),
+        connections: connections.map(|one| connection(shared, one, now)).collect(),
         score,
         shares: shares
             .into_iter()
@@ -228,7 +235,7 @@ fn details(info: PeerInfo, now: Uptime) -> PeerDetails {
     }
 }
 
-fn connection(info: ConnectionInfo, now: Uptime) -> ConnectionView {
+fn connection(shared: &Shared, info: ConnectionInfo, now: Uptime) -> ConnectionView {
     let ago = |time: Option<Uptime>| time.map(|time| now - time);
     let hello = info.view.hello.clone();
     let services = hello.as_ref().map(|hello| hello.services.names());
@@ -241,13 +248,19 @@ fn connection(info: ConnectionInfo, now: Uptime) -> ConnectionView {
             .map(|hello| (hello.versions.min(), hello.versions.max())),
         time: hello.as_ref().map(|hello| hello.time),
         observed_address: hello.as_ref().and_then(|hello| hello.observed_address.clone()),
-        listen_addresses: hello.map_or_else(Vec::new, |hello| hello.listen_addresses),
+        listen_addresses: match hello {
+            Some(hello) => hello.listen_addresses,
+            None => shared
+                .facts
+                .told(info.view.connection)
+                .map_or_else(Vec::new, |told| told.addresses),
+        },
         idle: now - info.active,
         ping_rtt_min: info.round_trip_min,
         ping_rtt_mean: info.round_trip_mean,
         content_ago: ago(info.content),
         gossip_ago: ago(info.gossip),
-        peer: peer_view(info.view, now),
+        peer: peer_view(shared, info.view, now),
     }
 }
 

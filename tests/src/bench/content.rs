@@ -70,7 +70,7 @@ pub(super) async fn measure(plan: &Plan, report: &mut Report) -> Result<()> {
 }
 
 /// Bytes of which no two chunks are equal, and which do not compress: xorshift64*.
-fn pieces(bytes: usize) -> Vec<Bytes> {
+pub(super) fn pieces(bytes: usize) -> Vec<Bytes> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = || {
         state ^= state >> 12;

@@ -3604,7 +3604,7 @@ pub mod routing_server {
 /// Asks to offer a service.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TunnelsListenRequest {
-    /// `/x/` and a name; at most 128 bytes. Connected peers see it.
+    /// `/x/` and a name; at most 255 bytes. Connected peers see it.
     #[prost(string, tag = "1")]
     pub protocol: ::prost::alloc::string::String,
     /// Multiaddr of the service: `/ip4/…/tcp/PORT` or `/ip6/…/tcp/PORT`.

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use futures::Stream;
-use multihash::Multihash;
 use rustle_ipld::{Step, WalkError, Walker};
-use rustle_store::{Scan, Store, StoreError, Table};
+use rustle_store::pins::{self, Pin, PinKind};
+use rustle_store::{Store, StoreError};
 use rustle_types::Cid;
-use rustle_types::content::CODEC_DAG_PB;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -19,27 +18,11 @@ pub(super) const PINS_PAGE: usize = 256;
 const BLOCKS_BELOW_MAX: usize = 256 * 1024;
 /// Blocks that were found and wait to be told of.
 const BLOCKS_AHEAD: usize = 64;
-/// First byte of the key of a recursive pin; the multihash follows.
-const PIN_RECURSIVE: u8 = b'r';
 
-/// What is pinned with all below it, from a key on, with the key of each.
-pub(super) fn pins(store: &dyn Store, after: &[u8]) -> Result<Vec<(Vec<u8>, Cid)>, StoreError> {
-    let mut scan = Scan::prefix(&[PIN_RECURSIVE], PINS_PAGE);
-    if !after.is_empty() {
-        let mut next = after.to_vec();
-        next.push(0);
-        scan = scan.from_key(next);
-    }
-    let pin = |(key, _): (bytes::Bytes, bytes::Bytes)| {
-        let hash = Multihash::from_bytes(key.get(1..)?).ok()?;
-        // The DHTs know content by its multihash, and a file of more than one block begins with a node of DAG-PB.
-        Some((key.to_vec(), Cid::new_v1(CODEC_DAG_PB, hash)))
-    };
-    Ok(store
-        .scan(Table::Pins, &scan)?
-        .into_iter()
-        .filter_map(pin)
-        .collect())
+/// What is pinned with all below it, behind the key of a pin.
+pub(super) fn pins(store: &dyn Store, after: &[u8]) -> Result<Vec<Pin>, StoreError> {
+    let after = (!after.is_empty()).then_some(after);
+    pins::page(store, Some(PinKind::Recursive), after, PINS_PAGE)
 }
 
 /// The blocks below a root, without the root, as far as they are here. Ends early once nobody takes them.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use rand::RngExt as _;
+use rustle_store::pins::Pin;
 use rustle_store::{Batch, Durability, Table};
 use rustle_types::{Cid, Timestamp};
 use tokio::sync::mpsc;
@@ -124,13 +125,13 @@ async fn round(shared: &Shared, state: &mut State) {
             Err(_) => return,
         };
         let is_last = pins.len() < contents::PINS_PAGE;
-        let cursor = pins.last().map(|(key, _)| key.clone());
+        let cursor = pins.last().map(Pin::key);
         count += pins.len();
-        let tell = |(_, root)| async move {
+        let tell = |pin: Pin| async move {
             tokio::time::sleep(PACE).await;
-            provide(shared, root).await;
+            provide(shared, pin.cid).await;
             if shared.routing.setting != Provide::Roots {
-                tell_below(shared, root).await;
+                tell_below(shared, pin.cid).await;
             }
         };
         futures::stream::iter(pins)
