@@ -1,4 +1,5 @@
 //! Do nodes fetch from, and serve, peers that speak bitswap in other ways than ours?
 
+mod providers;
 mod stranger;
 mod streams;

@@ -5,6 +5,7 @@
 
 mod append;
 mod content;
+mod exchange;
 mod idle;
 mod join;
 mod kubo;
@@ -94,6 +95,8 @@ pub enum Part {
     Content,
     /// The same with Kubo.
     Kubo,
+    /// Fetches over QUIC and from limited providers.
+    Exchange,
     /// Durable appends.
     Append,
     /// Join of a long chain.
@@ -115,6 +118,7 @@ impl Part {
         match self {
             Self::Content => "add and fetch of a file",
             Self::Kubo => "the same with Kubo",
+            Self::Exchange => "fetches over QUIC and from limited providers",
             Self::Append => "durable appends",
             Self::Join => "join of a long chain",
             Self::Latency => "live latency",
@@ -128,6 +132,7 @@ impl Part {
         match self {
             Self::Content => content::measure(plan, report).await,
             Self::Kubo => kubo::measure(plan, report).await,
+            Self::Exchange => exchange::measure(plan, report).await,
             Self::Append => append::measure(plan, report).await,
             Self::Join => join::measure(plan, report).await,
             Self::Latency => latency::measure(plan, report).await,

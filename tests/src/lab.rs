@@ -193,6 +193,13 @@ impl Nat {
 // === impl Host ===
 
 impl Host {
+    /// From now on it sends so much and no more.
+    pub fn limit(&self, megabits_per_second: u32) -> Result<()> {
+        self.space.run(&format!(
+            "tc qdisc replace dev outer root tbf rate {megabits_per_second}mbit burst 256kb latency 100ms"
+        ))
+    }
+
     /// Where the public segment sees it.
     pub fn address(&self) -> Ipv4Addr {
         self.outside

@@ -23,6 +23,7 @@ mod daemon;
 pub mod demo;
 pub mod kubo;
 pub mod lab;
+pub mod limited;
 mod process;
 pub mod programs;
 mod setup;

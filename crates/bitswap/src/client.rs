@@ -5,7 +5,7 @@
 //! delivers becomes a peer of the session, and is from then on asked for blocks at once. Each block is asked of one
 //! peer; the load is split by what peers have in flight and how fast they are; a peer that fails is replaced.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use multihash_codetable::Multihash;
 use rustle_types::{Cid, Machine, Now, Outbox, PeerId, Uptime};
@@ -32,6 +32,9 @@ pub const PEER_WANTS_MAX: usize = 1000;
 pub const MESSAGE_WANTS_MAX: usize = 256;
 /// Bytes asked of all peers together and not yet come.
 pub const FLYING_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Peers of one request that are remembered as asked.
+pub const ASKED_PEERS_MAX: usize = 1024;
 
 /// Names a request. The caller chooses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -134,6 +137,14 @@ enum Timer {
     Search(RequestId),
 }
 
+/// Whom a request has asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Asked {
+    /// Peers that were asked for a block or the knowledge of it, at most [`ASKED_PEERS_MAX`], and whether they have said of
+    /// one that they have it not.
+    pub peers: BTreeMap<PeerId, bool>,
+}
+
 /// What is known of one peer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PeerStats {
@@ -215,6 +226,15 @@ impl Client {
         self.wants.len()
     }
 
+    /// Whom a request has asked so far; nobody where there is no such request.
+    pub fn asked(&self, request: RequestId) -> Asked {
+        let session = self.sessions.get(&request);
+        let peers = session.map(|session| session.asked.clone());
+        Asked {
+            peers: peers.unwrap_or_default(),
+        }
+    }
+
     /// What is known of a connected peer.
     pub fn peer_stats(&self, peer: &PeerId) -> Option<PeerStats> {
         self.links.get(peer).map(Link::stats)
@@ -223,6 +243,7 @@ impl Client {
     /// Makes messages of what was decided.
     fn flush(&mut self) {
         for (peer, wants) in std::mem::take(&mut self.outgoing) {
+            let wants = last_of_each(wants);
             for part in wants.chunks(MESSAGE_WANTS_MAX) {
                 self.outbox.push(Output::Send {
                     peer,
@@ -235,4 +256,13 @@ impl Client {
     fn send(&mut self, peer: PeerId, want: Want) {
         self.outgoing.entry(peer).or_default().push(want);
     }
+}
+
+/// Of each block the last word. Of want and cancel in one message boxo would keep the cancel, whichever came first.
+fn last_of_each(mut wants: Vec<Want>) -> Vec<Want> {
+    let mut said = HashSet::with_capacity(wants.len());
+    wants.reverse();
+    wants.retain(|want| said.insert(want.cid));
+    wants.reverse();
+    wants
 }

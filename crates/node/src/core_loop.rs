@@ -226,8 +226,14 @@ impl Core {
             return;
         };
         match event {
-            Event::Providers { providers, .. } => {
-                self.outgoing.told.push_back(Told::Providers { providers });
+            Event::Providers {
+                request: search,
+                providers,
+                ..
+            } => {
+                self.outgoing
+                    .told
+                    .push_back(Told::Providers { search, providers });
             }
             Event::Message {
                 message,

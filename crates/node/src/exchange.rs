@@ -5,6 +5,7 @@
 //! peer is held back by our disk, a slow one by its own stream, and no payload passes this task.
 
 pub(crate) mod counts;
+mod providers;
 mod reader;
 mod session;
 mod writer;
@@ -14,9 +15,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rustle_bitswap::client::{self, Client, RequestId};
-use rustle_bitswap::message::{Presence, Version, Want};
+use rustle_bitswap::message::{Message, Version};
 use rustle_bitswap::server::{Policy, Server};
-use rustle_engine::Ask;
 use rustle_net::{Command, Inbound};
 use rustle_types::limits::BITSWAP_MESSAGE_BYTES_MAX;
 use rustle_types::{Cid, ConnectionId, Machine as _, Multiaddr, PeerId};
@@ -24,7 +24,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::Instrument as _;
 
 use self::counts::Counts;
-pub(crate) use self::session::Session;
+use self::providers::Dialer;
+use self::session::NAMED_MAX;
+pub(crate) use self::session::{Asked, Session};
 use self::writer::{Parcel, Writer};
 use crate::guests::Guests;
 use crate::shared::Shared;
@@ -45,10 +47,8 @@ const STREAMS_PER_PEER_SURE: usize = 16;
 const MESSAGE_BYTES_PER_PEER_MAX: usize = 2 * BITSWAP_MESSAGE_BYTES_MAX;
 /// Connections that are remembered as gone.
 const GONE_MAX: usize = 1024;
-/// Providers that are dialled at the same time.
-const DIALS_MAX: usize = 16;
-/// Providers of one search that are dialled.
-const PROVIDERS_MAX: usize = 10;
+/// Searches for providers that are remembered.
+const SEARCHES_MAX: usize = 256;
 
 /// What the exchange is told.
 #[derive(Debug)]
@@ -59,6 +59,8 @@ pub(crate) enum Told {
     Disconnected { peer: PeerId, connection: ConnectionId },
     /// Who has what was searched for.
     Providers {
+        /// The number of the search.
+        search: u64,
         providers: Vec<(PeerId, Vec<Multiaddr>)>,
     },
     /// A session begins.
@@ -68,6 +70,11 @@ pub(crate) enum Told {
     },
     /// A session wants blocks.
     Want { request: RequestId, cids: Vec<Cid> },
+    /// A session wants to know who was asked.
+    Asked {
+        request: RequestId,
+        reply: oneshot::Sender<Asked>,
+    },
     /// A session is over.
     Close { request: RequestId },
     /// A block has come into the store.
@@ -88,20 +95,27 @@ pub(crate) enum Told {
     },
     /// Bytes for a peer have gone, or have been given up.
     Sent { peer: PeerId, bytes: u64 },
-    /// A message came; the wanted blocks of it are to be kept.
+    /// A message came; its blocks follow as [`Told::Arrived`].
+    Said(Box<Said>),
+    /// The blocks of a message were hashed.
     Arrived(Box<Arrived>),
 }
 
-/// A message of a peer, its blocks hashed.
+/// What a peer wants, has and has not.
+#[derive(Debug)]
+pub(crate) struct Said {
+    peer: PeerId,
+    /// Without its blocks.
+    message: Message,
+}
+
+/// Blocks of a peer, hashed.
 #[derive(Debug)]
 pub(crate) struct Arrived {
     peer: PeerId,
-    wants: Vec<Want>,
-    full: bool,
-    presences: Vec<(Cid, Presence)>,
     blocks: Vec<(Cid, Bytes)>,
-    /// Told which blocks to keep.
-    keep: oneshot::Sender<Vec<Cid>>,
+    /// Told which to keep, with the CIDs that they were asked for by.
+    keep: oneshot::Sender<Vec<(Cid, Bytes)>>,
 }
 
 /// A handle to the exchange.
@@ -131,7 +145,11 @@ struct Driver {
     server: Server<Serving>,
     peers: HashMap<PeerId, Peer>,
     sessions: HashMap<RequestId, mpsc::Sender<(Cid, Bytes)>>,
-    dials: Arc<Semaphore>,
+    /// Providers that were found for each session.
+    found: HashMap<RequestId, usize>,
+    /// The last searches, and for which session they were.
+    searches: VecDeque<(u64, RequestId)>,
+    dialer: Dialer,
     next_search: u64,
     next_visit: u64,
     /// Connections that are gone: a stream of theirs may still be on its way to us.
@@ -167,7 +185,9 @@ pub(crate) async fn run(
         server: Server::new(serving),
         peers: HashMap::new(),
         sessions: HashMap::new(),
-        dials: Arc::new(Semaphore::new(DIALS_MAX)),
+        found: HashMap::new(),
+        searches: VecDeque::new(),
+        dialer: Dialer::new(),
         next_search: 1,
         next_visit: 1,
         gone: VecDeque::new(),
@@ -225,13 +245,19 @@ impl Driver {
         match told {
             Told::Connected { peer, connection } => self.on_connected(peer, connection),
             Told::Disconnected { peer, connection } => self.on_disconnected(peer, connection),
-            Told::Providers { providers } => self.on_providers(providers),
+            Told::Providers { search, providers } => self.on_providers(search, providers),
+            Told::Asked { request, reply } => {
+                // Whoever asked may have gone.
+                let _ = reply.send(self.on_asked(request));
+            }
             Told::Open { request, blocks } => {
                 self.sessions.insert(request, blocks);
+                self.found.insert(request, 0);
             }
             Told::Want { request, cids } => self.tell(client::Input::Want { request, cids }),
             Told::Close { request } => {
                 self.sessions.remove(&request);
+                self.found.remove(&request);
                 self.tell(client::Input::Cancel(request));
             }
             Told::Stored { cids } => self.server.on_stored(&*self.shared.store, &cids),
@@ -253,6 +279,7 @@ impl Driver {
                 }
             }
             Told::Sent { peer, bytes } => self.server.on_sent(&peer, bytes),
+            Told::Said(said) => self.on_said(&said),
             Told::Arrived(arrived) => self.on_arrived(*arrived),
         }
     }
@@ -360,37 +387,31 @@ impl Driver {
         self.shared.spawn(read.instrument(span));
     }
 
-    fn on_arrived(&mut self, arrived: Arrived) {
-        let Arrived {
-            peer,
-            wants,
-            full,
-            presences,
-            blocks,
-            keep,
-        } = arrived;
-        if !self.peers.contains_key(&peer) {
+    fn on_said(&mut self, Said { peer, message }: &Said) {
+        if !self.peers.contains_key(peer) {
             return;
         }
-        if full || !wants.is_empty() {
-            let taken = self.server.on_wants(&*self.shared.store, peer, &wants, full);
+        if message.full || !message.wants.is_empty() {
+            let store = &*self.shared.store;
+            let taken = self.server.on_wants(store, *peer, &message.wants, message.full);
             let counts = &self.shared.exchange.counts;
             counts.wants_dropped.add(taken.dropped as u64);
         }
-        let of = |wanted| {
-            let some = presences.iter().filter(move |(_, presence)| *presence == wanted);
-            some.map(|(cid, _)| *cid).collect()
-        };
-        let (haves, dont_haves) = (of(Presence::Have), of(Presence::DontHave));
-        let sizes = blocks
-            .iter()
-            .map(|(cid, bytes)| (*cid, bytes.len() as u64))
-            .collect();
+        if !message.presences.is_empty() {
+            self.tell(client::Input::received(*peer, message, Vec::new()));
+        }
+    }
+
+    fn on_arrived(&mut self, Arrived { peer, blocks, keep }: Arrived) {
+        if !self.peers.contains_key(&peer) {
+            return;
+        }
+        let sizes = blocks.iter().map(|(cid, bytes)| (*cid, bytes.len() as u64));
         self.tell(client::Input::Received {
             peer,
-            blocks: sizes,
-            haves,
-            dont_haves,
+            blocks: sizes.collect(),
+            haves: Vec::new(),
+            dont_haves: Vec::new(),
         });
         let mut kept = Vec::new();
         self.drain(&blocks, &mut kept);
@@ -399,17 +420,18 @@ impl Driver {
     }
 
     /// Carries out what the client decided; `blocks` are those that have just come, the wanted ones go into `kept`.
-    fn drain(&mut self, blocks: &[(Cid, Bytes)], kept: &mut Vec<Cid>) {
+    fn drain(&mut self, blocks: &[(Cid, Bytes)], kept: &mut Vec<(Cid, Bytes)>) {
+        // The client tells of blocks in the order in which it heard of them.
+        let mut next = 0;
         while let Some(output) = self.client.poll_output() {
             match output {
                 client::Output::Send { peer, wants } => self.post(peer, Parcel::Wants(wants)),
                 client::Output::Got { request, cid, .. } => {
-                    let block = blocks.iter().find(|(other, _)| other.hash() == cid.hash());
-                    if let Some((_, bytes)) = block {
-                        self.shared.exchange.counts.blocks_received.one();
-                        self.shared.exchange.counts.bytes_received.add(bytes.len() as u64);
-                        kept.push(cid);
-                        self.deliver(request, cid, bytes.clone());
+                    while next < blocks.len() && blocks[next].0.hash() != cid.hash() {
+                        next += 1;
+                    }
+                    if let Some((_, bytes)) = blocks.get(next) {
+                        self.on_got(request, cid, bytes.clone(), kept);
                     }
                 }
                 client::Output::Unwanted { peer, cid, is_late } => {
@@ -421,14 +443,7 @@ impl Driver {
                         tracing::trace!(%peer, %cid, "a block that nobody wants");
                     }
                 }
-                client::Output::FindProviders { cid, .. } => {
-                    let request = self.next_search;
-                    self.next_search += 1;
-                    // No room means that the network is busy; the client asks again.
-                    if let Some(permit) = self.shared.net.try_reserve() {
-                        permit.send(Command::FindProviders { request, cid });
-                    }
-                }
+                client::Output::FindProviders { request, cid } => self.search(request, cid),
                 client::Output::Refused { request, cid } => {
                     tracing::warn!(?request, %cid, "too many blocks are wanted at once");
                 }
@@ -436,7 +451,27 @@ impl Driver {
         }
     }
 
-    fn deliver(&mut self, request: RequestId, cid: Cid, bytes: Bytes) {
+    fn search(&mut self, session: RequestId, cid: Cid) {
+        let request = self.next_search;
+        self.next_search += 1;
+        if SEARCHES_MAX <= self.searches.len() {
+            self.searches.pop_front();
+        }
+        self.searches.push_back((request, session));
+        // No room means that the network is busy; the client asks again.
+        if let Some(permit) = self.shared.net.try_reserve() {
+            permit.send(Command::FindProviders { request, cid });
+        }
+    }
+
+    fn on_got(&self, request: RequestId, cid: Cid, bytes: Bytes, kept: &mut Vec<(Cid, Bytes)>) {
+        // Two sessions may want the same block; it is kept once.
+        if kept.last().is_none_or(|(last, _)| last.hash() != cid.hash()) {
+            let counts = &self.shared.exchange.counts;
+            counts.blocks_received.one();
+            counts.bytes_received.add(bytes.len() as u64);
+            kept.push((cid, bytes.clone()));
+        }
         if let Some(session) = self.sessions.get(&request) {
             // A session has room for all that it may want, so that this fails only when it is over.
             let _ = session.try_send((cid, bytes));
@@ -458,32 +493,22 @@ impl Driver {
         }
     }
 
-    fn on_providers(&mut self, providers: Vec<(PeerId, Vec<Multiaddr>)>) {
-        let local = self.shared.net.peer_id();
-        for (peer, addresses) in providers.into_iter().take(PROVIDERS_MAX) {
-            let Some(address) = addresses.into_iter().next() else {
-                continue;
-            };
-            if peer == local || self.peers.contains_key(&peer) {
-                continue;
-            }
-            let Ok(permit) = Arc::clone(&self.dials).try_acquire_owned() else {
-                return;
-            };
-            let text = address.to_string();
-            let whole = if text.contains("/p2p/") {
-                text
-            } else {
-                format!("{text}/p2p/{peer}")
-            };
-            let shared = self.shared.clone();
-            self.shared.spawn(async move {
-                let _permit = permit;
-                if let Ok(address) = whole.parse() {
-                    // Whether it works is seen when the connection stands.
-                    let _ = shared.ask(Ask::Connect(address)).await;
-                }
-            });
+    fn on_providers(&mut self, search: u64, providers: Vec<(PeerId, Vec<Multiaddr>)>) {
+        let request = self.searches.iter().find(|(known, _)| *known == search);
+        if let Some(found) = request.and_then(|(_, request)| self.found.get_mut(request)) {
+            *found += providers.len();
+        }
+        self.dialer
+            .dial(&self.shared, providers, |peer| self.peers.contains_key(peer));
+    }
+
+    fn on_asked(&self, request: RequestId) -> Asked {
+        let asked = self.client.asked(request);
+        Asked {
+            peers: asked.peers.len(),
+            refused: asked.peers.values().filter(|refused| **refused).count(),
+            providers: self.found.get(&request).copied().unwrap_or(0),
+            named: asked.peers.keys().take(NAMED_MAX).copied().collect(),
         }
     }
 }

@@ -19,7 +19,7 @@ use rustle_unixfs::{Block, ImportProfile, Leaf, Progress, Reader, Tree, make_lea
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::exchange::Session;
+use crate::exchange::{Asked, Session};
 use crate::faults;
 use crate::routing::{Announced, announce};
 use crate::shared::Shared;
@@ -190,10 +190,14 @@ async fn pump(
             Progress::Done => return Ok(()),
             Progress::Need(missing) => {
                 let next = tokio::time::timeout(query.timeout, session.next());
-                let (cid, bytes) = tokio::select! {
-                    next = next => next.map_err(|_| not_found(missing, query))?.ok_or_else(faults::stopping)?,
+                let next = tokio::select! {
+                    next = next => next,
                     () = pieces.closed() => return Ok(()),
                 };
+                let Ok(next) = next else {
+                    return Err(not_found(missing, query, &session.asked().await));
+                };
+                let (cid, bytes) = next.ok_or_else(faults::stopping)?;
                 reader.supply(&cid, bytes).map_err(faults::read)?;
             }
         }
@@ -234,9 +238,9 @@ async fn read_local(shared: &Shared, cid: Cid) -> Result<Option<Bytes>, Fault> {
     }
 }
 
-fn not_found(cid: Cid, query: &CatQuery) -> Fault {
+fn not_found(cid: Cid, query: &CatQuery, asked: &Asked) -> Fault {
     let message = format!(
-        "block {cid} did not come within {:?}; connect to a peer that has it, or allow more time with --timeout",
+        "block {cid} did not come within {:?} ({asked}); connect to a peer that has it, or allow more time with --timeout",
         query.timeout
     );
     Fault::new(FaultKind::DeadlineExceeded, reason::CONTENT_NOT_FOUND, message)

@@ -27,7 +27,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             cache_bytes: 32 << 20,
-            block_buffer_bytes: 64 << 20,
+            block_buffer_bytes: 32 << 20,
             block_buffers: 3,
             record_buffer_bytes: 4 << 20,
             log_bytes_max: 128 << 20,

@@ -12,8 +12,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 /// What the holder says once it is there.
 const HERE: &str = "here";
 /// What labs are built with, and the package of each on Debian.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("ip", "iproute2"),
+    ("tc", "iproute2"),
     ("nft", "nftables"),
     ("nsenter", "util-linux"),
     ("unshare", "util-linux"),

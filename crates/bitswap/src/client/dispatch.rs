@@ -19,7 +19,7 @@ const BROADCAST_WANTS_MAX: usize = 64;
 /// Wants at the front of a session that are looked at for one that a free peer can serve.
 const SCAN_MAX: usize = 64;
 /// A session with so few wants left may ask a second peer for a slow block.
-const END_GAME_WANTS_MAX: usize = 8;
+pub(super) const END_GAME_WANTS_MAX: usize = 8;
 /// A peer that delivers other blocks may be late with one, but not by more than this.
 const FLIGHT_MAX: Duration = Duration::from_secs(30);
 /// All wants have the same priority: peers then answer in the order of asking.
@@ -142,7 +142,10 @@ impl Client {
         let (Some(want), Some(link)) = (self.wants.get_mut(&hash), self.links.get_mut(&peer)) else {
             return;
         };
-        let session = want.home().and_then(|home| self.sessions.get_mut(&home));
+        let mut session = want.home().and_then(|home| self.sessions.get_mut(&home));
+        if let Some(session) = &mut session {
+            session.ask(peer);
+        }
         let bytes = session.as_ref().map_or(1, |session| session.block_bytes);
         if want.stage != Stage::Flying {
             want.stage = Stage::Flying;
@@ -178,6 +181,9 @@ impl Client {
             want.asked.push(peer);
             link.open.insert(hash);
             let cid = want.cid;
+            if let Some(session) = want.home().and_then(|home| self.sessions.get_mut(&home)) {
+                session.ask(peer);
+            }
             self.send(peer, Want::have(cid, PRIORITY));
         }
     }

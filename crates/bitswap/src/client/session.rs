@@ -1,10 +1,12 @@
 //! Who has the blocks of one request?
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::time::Duration;
 
 use multihash_codetable::Multihash;
 use rustle_types::{PeerId, Uptime};
+
+use super::ASKED_PEERS_MAX;
 
 /// Peers that a session asks at once.
 const SESSION_PEERS_MAX: usize = 32;
@@ -27,6 +29,8 @@ pub(super) struct Session {
     pub(super) parked: BTreeSet<Multihash>,
     /// Wants asked of a peer.
     pub(super) flying: usize,
+    /// Who was asked for anything, and whether they had something not.
+    pub(super) asked: BTreeMap<PeerId, bool>,
     members: Vec<Member>,
     pub(super) block_bytes: u64,
     pub(super) last_progress: Uptime,
@@ -50,6 +54,7 @@ impl Session {
             ready: VecDeque::new(),
             parked: BTreeSet::new(),
             flying: 0,
+            asked: BTreeMap::new(),
             members: Vec::new(),
             block_bytes: BLOCK_BYTES_GUESS,
             last_progress: now,
@@ -64,6 +69,13 @@ impl Session {
 
     pub(super) fn is_cold(&self) -> bool {
         self.members.is_empty()
+    }
+
+    /// The peer is asked for something.
+    pub(super) fn ask(&mut self, peer: PeerId) {
+        if self.asked.len() < ASKED_PEERS_MAX {
+            self.asked.entry(peer).or_insert(false);
+        }
     }
 
     /// The peer has a block of this session; whether that is news.

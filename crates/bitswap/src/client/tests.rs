@@ -8,6 +8,7 @@ use super::*;
 use crate::message::WantKind;
 use crate::testing::{at, block, cid, peer};
 
+mod crowd;
 mod transfer;
 
 const ONE: RequestId = RequestId(1);
@@ -412,6 +413,40 @@ fn presences_nobody_asked_for_are_ignored() {
             is_late: false
         }]
     );
+}
+
+#[test]
+fn a_want_that_follows_its_cancel_at_once_stands_alone() {
+    let mut client = connected(1);
+    give(&mut client, at(0), want(0..1));
+    // Both are decided before anything is sent.
+    client.send(peer(0), Want::cancel(cid(0)));
+    client.send(peer(0), Want::have(cid(1), 1));
+    client.send(peer(0), Want::block(cid(0), 1));
+    client.flush();
+    assert_eq!(
+        client.poll_output(),
+        Some(Output::Send {
+            peer: peer(0),
+            wants: vec![Want::have(cid(1), 1), Want::block(cid(0), 1)]
+        })
+    );
+}
+
+#[test]
+fn who_was_asked_and_who_said_no_is_known_until_the_end() {
+    let mut client = connected(3);
+    give(&mut client, at(0), want(0..1));
+    give(&mut client, at(1), dont_haves(1, &[0]));
+    give(&mut client, at(2), Input::PeerDisconnected(peer(2)));
+
+    let asked = client.asked(ONE).peers;
+    assert_eq!(
+        asked,
+        [(peer(0), false), (peer(1), true), (peer(2), false)].into()
+    );
+    give(&mut client, at(3), Input::Cancel(ONE));
+    assert_eq!(client.asked(ONE), Asked::default());
 }
 
 #[derive(Debug, Clone)]

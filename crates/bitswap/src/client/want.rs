@@ -252,6 +252,9 @@ impl Client {
         for (request, _) in &want.claims {
             if let Some(session) = self.sessions.get_mut(request) {
                 session.miss(&peer);
+                if let Some(refused) = session.asked.get_mut(&peer) {
+                    *refused = true;
+                }
             }
         }
         self.end_flight(hash, &peer);

@@ -182,6 +182,52 @@ fn wants_beyond_the_bound_and_without_a_cid_are_dropped_and_counted() {
     assert_eq!(read.wants[0].cid, cid(1));
 }
 
+/// A CID with an identity digest of so many bytes, which Kubo lets pass up to 128.
+fn identity_cid(length: usize) -> Vec<u8> {
+    let mut bytes = vec![1, CODEC_RAW as u8, 0];
+    let mut buffer = unsigned_varint::encode::usize_buffer();
+    bytes.extend_from_slice(unsigned_varint::encode::usize(length, &mut buffer));
+    bytes.resize(bytes.len() + length, 7);
+    bytes
+}
+
+#[test]
+fn cids_that_are_not_exchanged_do_not_spoil_the_message_around_them() {
+    use crate::generated::message::wantlist::Entry;
+    use crate::generated::message::{BlockPresence, Wantlist};
+
+    // Legal ones with more bytes than ours hold, the longest that may be, longer ones, and none at all.
+    let odd = [65, 100, 128, 163, 164, 1024].map(identity_cid);
+    assert_eq!(odd[3].len(), rustle_types::limits::CID_BYTES_MAX);
+    let odd = odd.into_iter().chain([vec![], vec![1, 0x55, 0x12, 0x20]]);
+    let all: Vec<Vec<u8>> = odd.chain([cid(1).to_bytes()]).collect();
+    let entry = |cid: &Vec<u8>| Entry {
+        block: cid.clone().into(),
+        ..Entry::default()
+    };
+    let presence = |cid: &Vec<u8>| BlockPresence {
+        cid: cid.clone().into(),
+        ..BlockPresence::default()
+    };
+    let wire = Wire {
+        wantlist: Some(Wantlist {
+            entries: all.iter().map(entry).collect(),
+            full: false,
+        }),
+        block_presences: all.iter().map(presence).collect(),
+        ..Wire::default()
+    };
+
+    let read = Message::decode(encoded(&wire)).unwrap();
+
+    assert_eq!(
+        read.wants.iter().map(|want| want.cid).collect::<Vec<_>>(),
+        [cid(1)]
+    );
+    assert_eq!(read.presences, [(cid(1), Presence::Have)]);
+    assert_eq!(read.dropped, 2 * (all.len() - 1));
+}
+
 fn any_cid() -> impl Strategy<Value = Cid> {
     (any::<u64>(), any::<bool>()).prop_map(|(seed, v0)| match v0 {
         true => Cid::new_v0(Code::Sha2_256.digest(&seed.to_be_bytes())).unwrap(),

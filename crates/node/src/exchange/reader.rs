@@ -1,4 +1,4 @@
-//! Reads one inbound stream: one message at a time, hashed, and kept before the next is read.
+//! Reads one inbound stream: while the blocks of one message are hashed and kept, the next is read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +10,17 @@ use rustle_net::Stream;
 use rustle_store::{Batch, Durability};
 use rustle_types::{Cid, PeerId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::JoinSet;
 
-use super::{Arrived, Told};
+use super::{Arrived, Said, Told};
 use crate::guests::Guest;
 use crate::shared::Shared;
 
 /// How long the rest of a message may take once it has begun.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Messages of one stream whose blocks are hashed and kept while it is read on. More would only wait for a core.
+const KEEPING_MAX: usize = 4;
 
 /// Why a stream is not read on.
 #[derive(Debug, thiserror::Error)]
@@ -60,9 +64,31 @@ async fn read_all(
     room: &Arc<Semaphore>,
     stream: &mut Stream,
 ) -> Result<(), ReadError> {
-    while let Some((message, _taken)) = read_message(stream, room).await? {
+    let mut keeping = JoinSet::new();
+    while let Some((mut message, taken)) = read_message(stream, room).await? {
         shared.exchange.counts.wants_dropped.add(message.dropped as u64);
-        take(shared, peer, message).await?;
+        let blocks = std::mem::take(&mut message.blocks);
+        // In the order in which it was said: a want and its end must not change places.
+        if !message.is_empty() {
+            let said = Box::new(Said { peer, message });
+            tell(shared, Told::Said(said)).await?;
+        }
+        if blocks.is_empty() {
+            continue;
+        }
+        if KEEPING_MAX <= keeping.len()
+            && let Some(kept) = keeping.join_next().await
+        {
+            kept.map_err(|_| ReadError::Stopping)??;
+        }
+        let shared = shared.clone();
+        keeping.spawn(async move {
+            let _taken = taken;
+            keep(&shared, peer, blocks).await
+        });
+    }
+    while let Some(kept) = keeping.join_next().await {
+        kept.map_err(|_| ReadError::Stopping)??;
     }
     Ok(())
 }
@@ -103,45 +129,34 @@ async fn read_message(
     Ok(Some((Message::decode(body.freeze())?, taken)))
 }
 
-async fn take(shared: &Shared, peer: PeerId, message: Message) -> Result<(), ReadError> {
-    let blocks = hash(message.blocks).await?;
+/// Hashes blocks, has them judged, and stores those that are wanted.
+async fn keep(shared: &Shared, peer: PeerId, blocks: Vec<RawBlock>) -> Result<(), ReadError> {
+    let blocks = hash(blocks).await?;
     let (keep, kept) = oneshot::channel();
-    let bytes: Vec<(Cid, Bytes)> = blocks.clone();
-    let arrived = Arrived {
-        peer,
-        wants: message.wants,
-        full: message.full,
-        presences: message.presences,
-        blocks,
-        keep,
-    };
-    shared
-        .exchange
-        .told
-        .send(Told::Arrived(Box::new(arrived)))
-        .await
-        .map_err(|_| ReadError::Stopping)?;
-    let kept = kept.await.map_err(|_| ReadError::Stopping)?;
+    let arrived = Box::new(Arrived { peer, blocks, keep });
+    tell(shared, Told::Arrived(arrived)).await?;
+    // Nothing is kept where the peer has gone meanwhile.
+    let kept = kept.await.unwrap_or_default();
     if kept.is_empty() {
         return Ok(());
     }
+    let cids = kept.iter().map(|(cid, _)| *cid).collect();
     let mut batch = Batch::new();
-    for cid in &kept {
-        if let Some((_, block)) = bytes.iter().find(|(other, _)| other.hash() == cid.hash()) {
-            batch.put_block(*cid, block.clone());
-        }
+    for (cid, block) in kept {
+        batch.put_block(cid, block);
     }
-    if let Err(error) = shared.storage.commit(batch, Durability::Buffered).await {
+    // What is fetched can be fetched again: whoever needs it to last pins it, and then it is flushed.
+    if let Err(error) = shared.storage.commit(batch, Durability::Bulk).await {
         // The caller has the bytes; only the copy for others is lost.
         tracing::warn!(%error, "a fetched block could not be kept");
         return Ok(());
     }
-    shared
-        .exchange
-        .told
-        .send(Told::Stored { cids: kept })
-        .await
-        .map_err(|_| ReadError::Stopping)
+    tell(shared, Told::Stored { cids }).await
+}
+
+async fn tell(shared: &Shared, told: Told) -> Result<(), ReadError> {
+    let sent = shared.exchange.told.send(told).await;
+    sent.map_err(|_| ReadError::Stopping)
 }
 
 /// Names the blocks, on a thread that may be busy.

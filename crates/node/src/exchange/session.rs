@@ -2,10 +2,26 @@
 
 use bytes::Bytes;
 use rustle_bitswap::client::RequestId;
-use rustle_types::Cid;
-use tokio::sync::mpsc;
+use rustle_types::{Cid, PeerId};
+use tokio::sync::{mpsc, oneshot};
 
 use super::Told;
+
+/// Peers that are named to whoever asks in vain.
+pub(super) const NAMED_MAX: usize = 3;
+
+/// Whom a session has asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Asked {
+    /// Peers that were asked for any of its blocks.
+    pub(crate) peers: usize,
+    /// Of those, peers that said of one that they have it not.
+    pub(crate) refused: usize,
+    /// Providers that the DHT named.
+    pub(crate) providers: usize,
+    /// Some of the peers.
+    pub(crate) named: Vec<PeerId>,
+}
 
 /// Wants blocks and takes them as they come. Dropping it withdraws what is still wanted.
 #[derive(Debug)]
@@ -17,8 +33,31 @@ pub(crate) struct Session {
     unopened: Option<mpsc::Sender<(Cid, Bytes)>>,
 }
 
-// === impl Session ===
+// === impl Asked ===
 
+impl std::fmt::Display for Asked {
+    /// As the end of a sentence: `asked 2 peers (12D3…, 12D3…), 1 of which has it not; the DHT named 0 providers`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.peers {
+            0 => f.write_str("no peer could be asked")?,
+            1 => f.write_str("asked 1 peer")?,
+            peers => write!(f, "asked {peers} peers")?,
+        }
+        if !self.named.is_empty() {
+            let names: Vec<String> = self.named.iter().map(PeerId::to_string).collect();
+            let more = if self.named.len() < self.peers {
+                ", …"
+            } else {
+                ""
+            };
+            write!(f, " ({}{more})", names.join(", "))?;
+            write!(f, ", {} said no", self.refused)?;
+        }
+        write!(f, "; the DHT named {} providers", self.providers)
+    }
+}
+
+// === impl Session ===
 impl Session {
     pub(super) fn new(
         request: RequestId,
@@ -42,6 +81,15 @@ impl Session {
             let _ = self.told.send(Told::Open { request, blocks }).await;
         }
         let _ = self.told.send(Told::Want { request, cids }).await;
+    }
+
+    /// Who was asked so far.
+    pub(crate) async fn asked(&self) -> Asked {
+        let (reply, asked) = oneshot::channel();
+        let request = self.request;
+        // Without the exchange nobody was asked.
+        let _ = self.told.send(Told::Asked { request, reply }).await;
+        asked.await.unwrap_or_default()
     }
 
     /// The next block that has come; `None` when the node is shutting down.

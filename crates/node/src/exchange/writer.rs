@@ -113,34 +113,53 @@ async fn write(
         .told
         .send(Told::Speaks { peer, visit, version })
         .await;
-    while let Some(parcel) = queue.recv().await {
-        let (message, bytes) = pack(shared, parcel).await;
-        let frame = message.frame(version);
-        let mut tries = 1;
-        loop {
-            match write_frame(&mut stream, &frame).await {
-                Ok(()) => break,
-                Err(error) if TRIES_MAX <= tries => return Err(error),
-                Err(error) => {
-                    tracing::debug!(%error, "writing again, on another stream");
-                    shared.exchange.counts.writes_failed.one();
-                    tries += 1;
-                    (stream, version) = open(shared, peer).await?;
-                }
-            }
-        }
-        let counts = &shared.exchange.counts;
-        counts.blocks_sent.add(message.blocks.len() as u64);
-        counts
-            .bytes_sent
-            .add(message.blocks.iter().map(|block| block.data.len() as u64).sum());
-        if 0 < bytes {
-            // As above.
-            let _ = shared.exchange.told.send(Told::Sent { peer, bytes }).await;
-        }
+    let mut packed = match queue.recv().await {
+        Some(parcel) => Some(pack(shared, parcel).await),
+        None => None,
+    };
+    while let Some(parcel) = packed {
+        // While one is written, the next is loaded.
+        let next = async {
+            Ok(match queue.recv().await {
+                Some(parcel) => Some(pack(shared, parcel).await),
+                None => None,
+            })
+        };
+        let write = write_again(shared, peer, &mut stream, &mut version, &parcel);
+        ((), packed) = tokio::try_join!(write, next)?;
     }
     // The peer may be gone, which is then no loss.
     let _ = stream.close().await;
+    Ok(())
+}
+
+/// Writes a message, where the stream breaks on another one, and tells of it.
+async fn write_again(
+    shared: &Shared,
+    peer: PeerId,
+    stream: &mut Stream,
+    version: &mut Version,
+    Packed { message, bytes }: &Packed,
+) -> Result<(), WriteError> {
+    let mut tries = 1;
+    while let Err(error) = write_frame(stream, &message.frame(*version)).await {
+        if TRIES_MAX <= tries {
+            return Err(error);
+        }
+        tracing::debug!(%error, "writing again, on another stream");
+        shared.exchange.counts.writes_failed.one();
+        tries += 1;
+        (*stream, *version) = open(shared, peer).await?;
+    }
+    let counts = &shared.exchange.counts;
+    counts.blocks_sent.add(message.blocks.len() as u64);
+    let sizes = message.blocks.iter().map(|block| block.data.len() as u64);
+    counts.bytes_sent.add(sizes.sum());
+    if 0 < *bytes {
+        let bytes = *bytes;
+        // Without the exchange nobody counts.
+        let _ = shared.exchange.told.send(Told::Sent { peer, bytes }).await;
+    }
     Ok(())
 }
 
@@ -157,10 +176,22 @@ async fn write_frame(stream: &mut Stream, frame: &[Bytes]) -> Result<(), WriteEr
     Ok(())
 }
 
-/// Makes the message, and tells how many bytes to report as sent.
-async fn pack(shared: &Shared, parcel: Parcel) -> (Message, u64) {
+/// A message that is ready to be written.
+struct Packed {
+    message: Message,
+    /// To report as sent.
+    bytes: u64,
+}
+
+/// Makes the message: loads its blocks.
+async fn pack(shared: &Shared, parcel: Parcel) -> Packed {
     let task = match parcel {
-        Parcel::Wants(wants) => return (Message::of_wants(wants), 0),
+        Parcel::Wants(wants) => {
+            return Packed {
+                message: Message::of_wants(wants),
+                bytes: 0,
+            };
+        }
         Parcel::Task(task) => task,
     };
     let Task {
@@ -190,7 +221,7 @@ async fn pack(shared: &Shared, parcel: Parcel) -> (Message, u64) {
         }
     }
     message.presences = presences;
-    (message, bytes)
+    Packed { message, bytes }
 }
 
 #[cfg(test)]
