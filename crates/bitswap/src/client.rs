@@ -165,7 +165,7 @@ impl Machine for Client {
         match input {
             Input::Want { request, cids } => self.on_want(now, request, cids),
             Input::Cancel(request) => self.on_cancel(request),
-            Input::PeerConnected(peer, version) => self.on_connected(peer, version),
+            Input::PeerConnected(peer, version) => self.on_connected(now, peer, version),
             Input::PeerDisconnected(peer) => self.on_disconnected(&peer),
             Input::Received {
                 peer,

@@ -483,6 +483,8 @@ impl Driver {
             self.post(task.peer, Parcel::Task(task));
         }
         self.drain(&[], &mut Vec::new());
+        let peers = self.server.peers() as u64;
+        self.shared.exchange.counts.peers.set(peers);
     }
 
     fn post(&mut self, peer: PeerId, parcel: Parcel) {

@@ -135,9 +135,21 @@ impl Stranger {
         heard.unwrap().expect("the node keeps its stream")
     }
 
+    /// All that the node wants within so long and the quiet moment after; nothing where it is silent.
+    pub(super) async fn hear_all_within(&mut self, limit: Duration) -> Vec<WireWant> {
+        match tokio::time::timeout(limit, self.heard.recv()).await {
+            Ok(Some(said)) => self.and_more(said.wants).await,
+            _ => Vec::new(),
+        }
+    }
+
     /// All that the node wants until it is quiet for a moment.
     pub(super) async fn hear_all(&mut self) -> Vec<WireWant> {
-        let mut wants = self.hear().await.wants;
+        let wants = self.hear().await.wants;
+        self.and_more(wants).await
+    }
+
+    async fn and_more(&mut self, mut wants: Vec<WireWant>) -> Vec<WireWant> {
         while let Ok(Some(said)) = tokio::time::timeout(QUIET, self.heard.recv()).await {
             wants.extend(said.wants);
         }

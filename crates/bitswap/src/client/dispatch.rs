@@ -8,7 +8,7 @@ use rustle_types::{PeerId, Uptime};
 
 use super::link::Link;
 use super::session::{SEARCH_FIRST, Session};
-use super::want::{Flight, Stage, WantState};
+use super::want::{Flight, PROBES_PER_SESSION, Stage, WantState};
 use super::{Client, FLYING_BYTES_MAX, Output, RequestId, Timer};
 use crate::message::{Version, Want};
 
@@ -50,7 +50,7 @@ impl Client {
     }
 
     fn dispatch_session(&mut self, now: Uptime, request: RequestId) {
-        let mut passed = Vec::new();
+        let (mut passed, mut is_busy) = (Vec::new(), false);
         while passed.len() < SCAN_MAX {
             let Some(session) = self.sessions.get_mut(&request) else {
                 return;
@@ -72,7 +72,10 @@ impl Client {
             let known = session.members().chain(want.holders.iter().copied());
             match choose(&self.links, known, want, size) {
                 Choice::Ask(peer) => self.ask_block(now, hash, peer),
-                Choice::Busy => passed.push(hash),
+                Choice::Busy => {
+                    is_busy = true;
+                    passed.push(hash);
+                }
                 Choice::Nobody if self.seek(now, request, hash) => {}
                 Choice::Nobody => {
                     passed.push(hash);
@@ -85,6 +88,31 @@ impl Client {
                 .into_iter()
                 .rev()
                 .for_each(|hash| session.ready.push_front(hash));
+        }
+        if is_busy {
+            self.probe(now, request);
+        }
+    }
+
+    /// Those who have blocks have enough to do: others may have some, too. A few questions show it, and the load is split.
+    fn probe(&mut self, now: Uptime, request: RequestId) {
+        let Some(session) = self.sessions.get_mut(&request) else {
+            return;
+        };
+        let modern = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.version == Version::V1_2);
+        let peers: Vec<PeerId> = modern
+            .map(|(peer, _)| *peer)
+            .filter(|peer| session.probe(now, *peer))
+            .take(BROADCAST_PEERS_MAX)
+            .collect();
+        let wants: Vec<Multihash> = session.ready.iter().take(PROBES_PER_SESSION).copied().collect();
+        for peer in peers {
+            for hash in &wants {
+                self.ask_have(*hash, peer);
+            }
         }
     }
 

@@ -15,6 +15,8 @@ const MISSES_MAX: u32 = 16;
 /// Time without progress until providers are looked for, and the longest time between two searches.
 pub(super) const SEARCH_FIRST: Duration = Duration::from_secs(1);
 const SEARCH_LAST: Duration = Duration::from_secs(60);
+/// After so long those are asked again who had nothing of a session, as they may be fetching it themselves.
+const PROBE_PAUSE: Duration = Duration::from_secs(10);
 /// Taken for the size of a block until some have come: Kubo's default chunk.
 const BLOCK_BYTES_GUESS: u64 = 256 * 1024;
 
@@ -31,6 +33,9 @@ pub(super) struct Session {
     pub(super) flying: usize,
     /// Who was asked for anything, and whether they had something not.
     pub(super) asked: BTreeMap<PeerId, bool>,
+    /// Who was asked whether it has something of this session too, and since when.
+    probed: BTreeSet<PeerId>,
+    probed_since: Uptime,
     members: Vec<Member>,
     pub(super) block_bytes: u64,
     pub(super) last_progress: Uptime,
@@ -55,6 +60,8 @@ impl Session {
             parked: BTreeSet::new(),
             flying: 0,
             asked: BTreeMap::new(),
+            probed: BTreeSet::new(),
+            probed_since: now,
             members: Vec::new(),
             block_bytes: BLOCK_BYTES_GUESS,
             last_progress: now,
@@ -76,6 +83,16 @@ impl Session {
         if self.asked.len() < ASKED_PEERS_MAX {
             self.asked.entry(peer).or_insert(false);
         }
+    }
+
+    /// Whether the peer is yet to be asked if it has something of this session too; from now on it counts as asked.
+    pub(super) fn probe(&mut self, now: Uptime, peer: PeerId) -> bool {
+        if PROBE_PAUSE <= now - self.probed_since {
+            self.probed.clear();
+            self.probed_since = now;
+        }
+        let is_member = self.members.iter().any(|member| member.peer == peer);
+        !is_member && self.members.len() < SESSION_PEERS_MAX && self.probed.insert(peer)
     }
 
     /// The peer has a block of this session; whether that is news.
@@ -102,6 +119,7 @@ impl Session {
     }
 
     pub(super) fn dismiss(&mut self, peer: &PeerId) {
+        self.probed.remove(peer);
         self.members.retain(|member| member.peer != *peer);
     }
 

@@ -213,6 +213,36 @@ fn the_load_is_split_and_each_block_asked_of_one_peer() {
 }
 
 #[test]
+fn who_was_not_heard_when_the_session_began_shares_the_load_too() {
+    let mut client = connected(3);
+    give(&mut client, at(0), want(0..1));
+    // The others said nothing before the block came.
+    give(&mut client, at(5), blocks(0, &[0]));
+
+    let outputs = give(&mut client, at(6), want(1..300));
+    let probes = sent(&outputs, WantKind::Have);
+    for other in [1, 2] {
+        let mine = probes.iter().filter(|(to, _)| *to == peer(other));
+        assert_eq!(mine.count(), 4, "a few questions");
+    }
+    let outputs = give(&mut client, at(7), haves(1, &[260]));
+    assert!(
+        sent(&outputs, WantKind::Block).is_empty(),
+        "it was not asked that"
+    );
+    let number = (0..300)
+        .find(|number| cid(*number) == probes.iter().find(|(to, _)| *to == peer(1)).unwrap().1)
+        .unwrap();
+    let outputs = give(&mut client, at(8), haves(1, &[number]));
+    assert!(
+        sent(&outputs, WantKind::Block)
+            .iter()
+            .all(|(to, _)| *to == peer(1))
+    );
+    assert!(!sent(&outputs, WantKind::Block).is_empty());
+}
+
+#[test]
 fn a_refusal_or_a_lost_peer_sends_the_block_elsewhere() {
     let mut client = connected(3);
     give(&mut client, at(0), want(0..1));

@@ -9,7 +9,7 @@ use super::{Client, Input, Output, RequestId, Timer, WANTS_MAX};
 use crate::message::{Version, Want};
 
 /// Wants that a new peer is asked about for each session.
-const PROBES_PER_SESSION: usize = 4;
+pub(super) const PROBES_PER_SESSION: usize = 4;
 
 /// One wanted block.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ impl Client {
         }
     }
 
-    pub(super) fn on_connected(&mut self, peer: PeerId, version: Version) {
+    pub(super) fn on_connected(&mut self, now: Uptime, peer: PeerId, version: Version) {
         if let Some(link) = self.links.get_mut(&peer) {
             link.version = version;
             return;
@@ -146,8 +146,8 @@ impl Client {
         self.links.insert(peer, Link::new(version));
         // A session that has its peers would never ask the new one: a few questions show what it has.
         let mut probes = Vec::new();
-        for session in self.sessions.values() {
-            if !session.is_cold() {
+        for session in self.sessions.values_mut() {
+            if !session.is_cold() && session.probe(now, peer) {
                 let candidates = session.ready.iter().rev().chain(&session.open);
                 probes.extend(candidates.take(PROBES_PER_SESSION).copied());
             }

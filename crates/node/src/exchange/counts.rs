@@ -2,13 +2,15 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A number that only grows.
+/// A number that only grows, if not said otherwise.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicU64);
 
 /// All that is counted.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
+    /// Peers with wants that are remembered now.
+    pub(crate) peers: Count,
     /// Inbound streams that were reset because the peer has too many.
     pub(crate) streams_refused: Count,
     /// Inbound streams that ended within a message, or were too slow with one.
@@ -42,6 +44,11 @@ impl Count {
 
     pub(crate) fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// For what comes and goes.
+    pub(crate) fn set(&self, count: u64) {
+        self.0.store(count, Ordering::Relaxed);
     }
 
     pub(crate) fn so_far(&self) -> u64 {

@@ -250,6 +250,11 @@ impl Snapshot {
             "Streams of bitswap that peers have open",
             self.bitswap_streams as u64,
         )?;
+        page.gauge(
+            "bitswap_peers",
+            "Peers with wants that are remembered",
+            counts.peers.so_far(),
+        )?;
         let failed = [
             ("refused", &counts.streams_refused),
             ("broken", &counts.streams_broken),
