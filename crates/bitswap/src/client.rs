@@ -5,12 +5,12 @@
 //! delivers becomes a peer of the session, and is from then on asked for blocks at once. Each block is asked of one
 //! peer; the load is split by what peers have in flight and how fast they are; a peer that fails is replaced.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use multihash_codetable::Multihash;
 use rustle_types::{Cid, Machine, Now, Outbox, PeerId, Uptime};
 
-use crate::message::{Version, Want};
+use crate::message::{Message, Version, Want};
 use link::Link;
 use past::Past;
 use session::Session;
@@ -243,7 +243,8 @@ impl Client {
     /// Makes messages of what was decided.
     fn flush(&mut self) {
         for (peer, wants) in std::mem::take(&mut self.outgoing) {
-            let wants = last_of_each(wants);
+            // Where want and cancel of a block meet here, the last word counts.
+            let wants = Message::of_wants(wants).wants;
             for part in wants.chunks(MESSAGE_WANTS_MAX) {
                 self.outbox.push(Output::Send {
                     peer,
@@ -256,13 +257,4 @@ impl Client {
     fn send(&mut self, peer: PeerId, want: Want) {
         self.outgoing.entry(peer).or_default().push(want);
     }
-}
-
-/// Of each block the last word. Of want and cancel in one message boxo would keep the cancel, whichever came first.
-fn last_of_each(mut wants: Vec<Want>) -> Vec<Want> {
-    let mut said = HashSet::with_capacity(wants.len());
-    wants.reverse();
-    wants.retain(|want| said.insert(want.cid));
-    wants.reverse();
-    wants
 }

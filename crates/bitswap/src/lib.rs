@@ -8,6 +8,24 @@
 //! their CIDs, and stores those that come back as [`client::Output::Got`]; for the server it loads what a
 //! [`server::Task`] names. Versions differ only in [`message::Message::frame`].
 //!
+//! # What a byte costs
+//!
+//! Of a large file that one node fetches from another over TCP and Noise, both on one machine with SHA extensions and AVX2,
+//! sampled with `perf`: about 8 ns of processor time for each byte, on both sides together. Two cores allow 250 MB/s by that.
+//!
+//! | ns | what | where |
+//! |---|---|---|
+//! | 1.0 | SHA-256 | both: on reading from the disk, and on arrival |
+//! | 0.7 | ChaCha20-Poly1305 | both |
+//! | 2.6 | the disk: page cache 1.8, CRC-32C of RocksDB 0.5, its memory table 0.3 | mostly the fetching side |
+//! | 0.4 | sockets | both |
+//! | 0.7 | copies and zeroed buffers: Noise, Yamux, gRPC to the reader | both |
+//! | 0.8 | switches between threads and their wakes | both |
+//! | 1.8 | everything else: runtime, multiplexer, allocator, this crate | both |
+//!
+//! What was worse and is gone: the write-ahead log for what can be fetched again (3 ns), and waiting: for the disk before
+//! the next message was read, and for the stream before the next one was loaded.
+//!
 //! ```
 //! use rustle_bitswap::client::{Client, Input, Output, RequestId};
 //! use rustle_bitswap::message::{Message, RawBlock, Version};

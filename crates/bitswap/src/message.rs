@@ -3,6 +3,8 @@
 //! Payloads are never copied: a block is a slice of the message that it came in, and leaves as a part of its own in
 //! the frame that is written. Hashing is apart from reading ([`RawBlock::hash`]), so that it can run elsewhere.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use rustle_types::Cid;
 
@@ -143,8 +145,13 @@ impl Want {
 // === impl Message ===
 
 impl Message {
-    /// A message with wants only.
-    pub fn of_wants(wants: Vec<Want>) -> Self {
+    /// A message with wants only: of each block the last word. Of want and cancel in one message boxo would keep the cancel,
+    /// whichever came first.
+    pub fn of_wants(mut wants: Vec<Want>) -> Self {
+        let mut said = HashSet::with_capacity(wants.len());
+        wants.reverse();
+        wants.retain(|want| said.insert(want.cid));
+        wants.reverse();
         Self {
             wants,
             ..Self::default()

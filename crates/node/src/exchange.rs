@@ -8,31 +8,36 @@ pub(crate) mod counts;
 mod providers;
 mod reader;
 mod session;
+mod told;
 mod writer;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rustle_bitswap::client::{self, Client, RequestId};
-use rustle_bitswap::message::{Message, Version};
+use rustle_bitswap::client::{self, Client, MESSAGE_WANTS_MAX, RequestId};
+use rustle_bitswap::message::Want;
 use rustle_bitswap::server::{Policy, Server};
 use rustle_net::{Command, Inbound};
 use rustle_types::limits::BITSWAP_MESSAGE_BYTES_MAX;
 use rustle_types::{Cid, ConnectionId, Machine as _, Multiaddr, PeerId};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc};
 use tracing::Instrument as _;
 
 use self::counts::Counts;
 use self::providers::Dialer;
 use self::session::NAMED_MAX;
 pub(crate) use self::session::{Asked, Session};
+pub(crate) use self::told::Told;
+use self::told::{Arrived, Said};
 use self::writer::{Parcel, Writer};
 use crate::guests::Guests;
 use crate::shared::Shared;
 
 /// Messages to the exchange that may wait.
 pub(crate) const TOLD_MAX: usize = 1024;
+/// Messages to the exchange that are considered together.
+const BATCH_MAX: usize = 256;
 /// Blocks that may wait for the reader of one session; it asks for no more at once.
 const SESSION_BLOCKS_MAX: usize = 2 * rustle_unixfs::WINDOW_BLOCKS_MAX;
 /// Streams that one peer may have open: as many as Yamux allows on a connection. Kubo opens one for each message, writes
@@ -49,74 +54,6 @@ const MESSAGE_BYTES_PER_PEER_MAX: usize = 2 * BITSWAP_MESSAGE_BYTES_MAX;
 const GONE_MAX: usize = 1024;
 /// Searches for providers that are remembered.
 const SEARCHES_MAX: usize = 256;
-
-/// What the exchange is told.
-#[derive(Debug)]
-pub(crate) enum Told {
-    /// A connection stands.
-    Connected { peer: PeerId, connection: ConnectionId },
-    /// A connection is gone.
-    Disconnected { peer: PeerId, connection: ConnectionId },
-    /// Who has what was searched for.
-    Providers {
-        /// The number of the search.
-        search: u64,
-        providers: Vec<(PeerId, Vec<Multiaddr>)>,
-    },
-    /// A session begins.
-    Open {
-        request: RequestId,
-        blocks: mpsc::Sender<(Cid, Bytes)>,
-    },
-    /// A session wants blocks.
-    Want { request: RequestId, cids: Vec<Cid> },
-    /// A session wants to know who was asked.
-    Asked {
-        request: RequestId,
-        reply: oneshot::Sender<Asked>,
-    },
-    /// A session is over.
-    Close { request: RequestId },
-    /// A block has come into the store.
-    Stored { cids: Vec<Cid> },
-    /// The outbound stream to a peer is open.
-    Speaks {
-        peer: PeerId,
-        visit: u64,
-        version: Version,
-    },
-    /// The writer has given up: the peer does not speak bitswap, a relay is between us, or it does not take what it asked
-    /// for.
-    Mute {
-        peer: PeerId,
-        visit: u64,
-        /// It has done no wrong, and stays connected.
-        is_blameless: bool,
-    },
-    /// Bytes for a peer have gone, or have been given up.
-    Sent { peer: PeerId, bytes: u64 },
-    /// A message came; its blocks follow as [`Told::Arrived`].
-    Said(Box<Said>),
-    /// The blocks of a message were hashed.
-    Arrived(Box<Arrived>),
-}
-
-/// What a peer wants, has and has not.
-#[derive(Debug)]
-pub(crate) struct Said {
-    peer: PeerId,
-    /// Without its blocks.
-    message: Message,
-}
-
-/// Blocks of a peer, hashed.
-#[derive(Debug)]
-pub(crate) struct Arrived {
-    peer: PeerId,
-    blocks: Vec<(Cid, Bytes)>,
-    /// Told which to keep, with the CIDs that they were asked for by.
-    keep: oneshot::Sender<Vec<(Cid, Bytes)>>,
-}
 
 /// A handle to the exchange.
 #[derive(Debug, Clone)]
@@ -150,6 +87,8 @@ struct Driver {
     /// The last searches, and for which session they were.
     searches: VecDeque<(u64, RequestId)>,
     dialer: Dialer,
+    /// To be sent when all that was told is considered.
+    wants: HashMap<PeerId, Vec<Want>>,
     next_search: u64,
     next_visit: u64,
     /// Connections that are gone: a stream of theirs may still be on its way to us.
@@ -188,10 +127,12 @@ pub(crate) async fn run(
         found: HashMap::new(),
         searches: VecDeque::new(),
         dialer: Dialer::new(),
+        wants: HashMap::new(),
         next_search: 1,
         next_visit: 1,
         gone: VecDeque::new(),
     };
+    let mut batch = Vec::new();
     loop {
         let deadline = driver.client.next_deadline().map(|uptime| clock.instant(uptime));
         let alarm = async {
@@ -202,11 +143,12 @@ pub(crate) async fn run(
         };
         tokio::select! {
             () = shutdown.cancelled() => break,
-            Some(told) = told.recv() => driver.on_told(told),
+            1.. = told.recv_many(&mut batch, BATCH_MAX) => batch.drain(..).for_each(|told| driver.on_told(told)),
             Some(inbound) = inbound.recv() => driver.on_inbound(inbound),
             () = alarm => driver.client.on_deadline(clock.now()),
         }
         driver.drain(&[], &mut Vec::new());
+        driver.send_wants();
         driver.serve();
     }
 }
@@ -363,6 +305,7 @@ impl Driver {
                 }
             }
         }
+        self.wants.remove(&id);
         self.server.on_disconnected(&id);
         self.tell(client::Input::PeerDisconnected(id));
     }
@@ -425,7 +368,7 @@ impl Driver {
         let mut next = 0;
         while let Some(output) = self.client.poll_output() {
             match output {
-                client::Output::Send { peer, wants } => self.post(peer, Parcel::Wants(wants)),
+                client::Output::Send { peer, wants } => self.wants.entry(peer).or_default().extend(wants),
                 client::Output::Got { request, cid, .. } => {
                     while next < blocks.len() && blocks[next].0.hash() != cid.hash() {
                         next += 1;
@@ -483,8 +426,19 @@ impl Driver {
             self.post(task.peer, Parcel::Task(task));
         }
         self.drain(&[], &mut Vec::new());
+        self.send_wants();
         let peers = self.server.peers() as u64;
         self.shared.exchange.counts.peers.set(peers);
+    }
+
+    /// Sends what was decided to want, in as few messages as it takes: of small blocks each one that comes leads to a want
+    /// for another.
+    fn send_wants(&mut self) {
+        for (peer, wants) in std::mem::take(&mut self.wants) {
+            for part in wants.chunks(MESSAGE_WANTS_MAX) {
+                self.post(peer, Parcel::Wants(part.to_vec()));
+            }
+        }
     }
 
     fn post(&mut self, peer: PeerId, parcel: Parcel) {

@@ -68,6 +68,15 @@ pub fn payload(prefix: &[u8], data: &[u8]) -> Vec<u8> {
     framed(&field(3, &[field(1, prefix), field(2, data)].concat()))
 }
 
+/// The same with any number of blocks.
+pub fn payloads<'a>(blocks: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Vec<u8> {
+    let mut message = Vec::new();
+    for (prefix, data) in blocks {
+        message.extend(field(3, &[field(1, prefix), field(2, data)].concat()));
+    }
+    framed(&message)
+}
+
 /// A message with one block for those who speak 1.0.0, in its frame.
 pub fn bare_block(data: &[u8]) -> Vec<u8> {
     framed(&field(2, data))

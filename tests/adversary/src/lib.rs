@@ -36,7 +36,8 @@ mod tap;
 
 pub use adversary::{Adversary, Secured};
 pub use bitswap::{
-    BITSWAP, BITSWAP_1_0, BITSWAP_1_1, Said, WireWant, bare_block, hear, payload, presence, wantlist,
+    BITSWAP, BITSWAP_1_0, BITSWAP_1_1, Said, WireWant, bare_block, hear, payload, payloads, presence,
+    wantlist,
 };
 pub use control::{ControlStream, Heard};
 pub use listener::Listener;

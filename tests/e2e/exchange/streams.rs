@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::AsyncWriteExt as _;
 use rustle_admin::views::Profile;
-use rustle_adversary::{Adversary, BITSWAP, hello};
+use rustle_adversary::{Adversary, BITSWAP, hello, payloads};
 use rustle_tests::content::pattern;
 use rustle_tests::waiting::within;
 use rustle_tests::{Daemon, Setup};
@@ -58,6 +58,38 @@ async fn no_block_is_lost_of_a_peer_that_opens_a_stream_for_each() {
         "{most:?} streams at once show nothing"
     );
     assert_eq!(refused(&node).await, 0.0);
+    serving.abort();
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_small_blocks_come_in_one_session() {
+    let node = Daemon::start("target", setup()).await.unwrap();
+    let file = Arc::new(File::new(ImportProfile::V1_RAW_2025, 300, 100_000));
+    let mut stranger = Stranger::greet(&node, BITSWAP).await;
+    let mut stream = stranger.peer.open(BITSWAP).await.unwrap();
+    let blocks = Arc::clone(&file);
+    let serving = tokio::spawn(async move {
+        loop {
+            let wants = stranger.hear().await.wants;
+            let wanted = wants.iter().filter(|want| !want.cancel && !want.have);
+            let found = wanted.filter_map(|want| blocks.blocks.get(&want.cid));
+            let message = payloads(found.map(|block| (&block.prefix[..], &block.data[..])));
+            stream.write_all(&message).await.unwrap();
+            stream.flush().await.unwrap();
+        }
+    });
+
+    let client = node.client().await.unwrap();
+    let began = Instant::now();
+    let whole = client.cat_whole(file.root, SOON, usize::MAX).await.unwrap();
+    let took = began.elapsed();
+
+    assert!(whole.as_ref() == Some(&file.bytes), "the bytes differ");
+    println!("100,000 blocks of 300 bytes in {took:?}");
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    let page = get(&node, "/metrics").await;
+    let received = sample(&page, "rustle_bitswap_blocks_total{kind=\"received\"}");
+    assert!(received.unwrap() <= file.blocks.len() as f64, "none comes twice");
     serving.abort();
 }
 

@@ -12,7 +12,7 @@ use rustle_types::{Cid, PeerId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 
-use super::{Arrived, Said, Told};
+use super::told::{Arrived, Said, Told};
 use crate::guests::Guest;
 use crate::shared::Shared;
 
