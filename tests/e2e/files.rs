@@ -1,5 +1,12 @@
 //! Do files come over the network byte for byte, under the CID that any IPFS tool gives them?
 
+mod bad;
+mod cars;
+mod hostile;
+mod trees;
+mod values;
+
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,13 +15,26 @@ use rustle_admin::Client;
 use rustle_admin::FaultKind;
 use rustle_admin::fault::reason;
 use rustle_admin::views::{CatQuery, Profile};
-use rustle_tests::{Cluster, Daemon, Setup, content, rustle_at};
+use rustle_tests::{Cluster, Daemon, Finished, Setup, content, rustle_at};
 use rustle_types::Cid;
 
 use crate::{SOON, refused};
 
 /// The CID of bytes that nobody has.
 const ABSENT: &str = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG";
+
+/// Runs `rustle` for this node; panics where it fails.
+#[track_caller]
+fn done(finished: anyhow::Result<Finished>) -> Finished {
+    let finished = finished.unwrap();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    finished
+}
+
+/// Arguments of any kind as those of a program.
+fn words<'a>(words: &[&'a dyn AsRef<OsStr>]) -> Vec<&'a OsStr> {
+    words.iter().map(|word| (*word).as_ref()).collect()
+}
 
 async fn read(client: &Client, cid: Cid, offset: u64, length: Option<u64>) -> Vec<u8> {
     let query = CatQuery {
@@ -50,7 +70,7 @@ async fn files_of_all_sizes_come_whole_with_the_cids_of_kubo() {
         2_621_457,
         5 * 1024 * 1024,
     ] {
-        for profile in [Profile::V0, Profile::V1] {
+        for profile in [Profile::V0, Profile::V1, Profile::V1Of2025] {
             let bytes = content::pattern(size);
             let added = a.add_bytes(profile, bytes.clone()).await.unwrap();
             assert_eq!(added.bytes, size as u64);

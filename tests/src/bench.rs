@@ -7,6 +7,7 @@ mod append;
 mod content;
 mod exchange;
 mod idle;
+mod import;
 mod join;
 mod kubo;
 mod latency;
@@ -33,6 +34,8 @@ pub struct Plan {
     pub folder: PathBuf,
     /// Bytes of the file that is added and fetched.
     pub file_bytes: usize,
+    /// Bytes of the file that is imported by the command line.
+    pub import_bytes: usize,
     /// Appends of a single writer.
     pub appends_alone: usize,
     /// Appends of all concurrent writers together.
@@ -62,6 +65,7 @@ impl Plan {
         Self {
             folder,
             file_bytes: 256 << 20,
+            import_bytes: 1 << 30,
             appends_alone: 1_000,
             appends_together: 10_000,
             chain_blocks: 10_000,
@@ -77,6 +81,7 @@ impl Plan {
         Self {
             folder,
             file_bytes: 32 << 20,
+            import_bytes: 128 << 20,
             appends_alone: 200,
             appends_together: 2_000,
             chain_blocks: 1_000,
@@ -91,6 +96,8 @@ impl Plan {
 /// One thing that is measured; the order is one in which no part disturbs the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
+    /// Import of a large file by the command line.
+    Import,
     /// Add and fetch of a file.
     Content,
     /// The same with Kubo.
@@ -116,6 +123,7 @@ pub enum Part {
 impl Part {
     const fn name(self) -> &'static str {
         match self {
+            Self::Import => "import of a large file",
             Self::Content => "add and fetch of a file",
             Self::Kubo => "the same with Kubo",
             Self::Exchange => "fetches over QUIC and from limited providers",
@@ -130,6 +138,7 @@ impl Part {
 
     async fn measure(self, plan: &Plan, report: &mut Report) -> Result<()> {
         match self {
+            Self::Import => import::measure(plan, report).await,
             Self::Content => content::measure(plan, report).await,
             Self::Kubo => kubo::measure(plan, report).await,
             Self::Exchange => exchange::measure(plan, report).await,

@@ -22,7 +22,10 @@ pub fn pattern(bytes: usize) -> Bytes {
 pub fn kubo_cid(bytes: usize, profile: Profile) -> Option<Cid> {
     let profile = match profile {
         Profile::V0 => "unixfs-v0-2015",
-        Profile::V1 => "unixfs-v1-2025",
+        // Up to one chunk both ways of version 1 are the same.
+        Profile::V1 if bytes <= 256 * 1024 => "unixfs-v1-2025",
+        Profile::V1 => "unixfs-v1-kubo",
+        Profile::V1Of2025 => "unixfs-v1-2025",
     };
     VECTORS.lines().find_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();

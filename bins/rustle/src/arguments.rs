@@ -1,14 +1,19 @@
 //! What can be typed?
 
+mod content;
 mod peers;
 mod routing;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use rustle_admin::views::FollowFrom;
 
+pub(crate) use self::content::{
+    AddArguments, BlockCommand, CarCommand, CatArguments, DagCommand, FormName, GetArguments, ListArguments,
+    PathArguments,
+};
 pub(crate) use self::peers::PeerCommand;
 pub(crate) use self::routing::TunnelCommand;
 use crate::duration::{self, Expiry};
@@ -17,7 +22,7 @@ const AFTER_HELP: &str = "\
 The daemon is found by its socket `admin.sock` in the data directory: --data-dir, else $RUSTLE_DATA_DIR, \
 else $XDG_DATA_HOME/rustle, else ~/.local/share/rustle.
 
-With --json each command prints one JSON object; `chain log` and `chain follow` print one per line. \
+With --json each command prints one JSON object; `ls`, `chain log` and `chain follow` print one per line. \
 The long help of a command (`rustle chain log --help`) names the fields. \
 Fields are never renamed or removed; new ones may come.
 
@@ -77,35 +82,30 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TIME", value_parser = duration::parse)]
         timeout: Option<Duration>,
     },
-    /// Add a file and print its CID.
-    #[command(after_long_help = "JSON: cid, bytes, blocks.")]
-    Add {
-        /// The file; - for standard input.
-        path: PathBuf,
-        /// How the file becomes blocks: v0 as `ipfs add`, v1 as `ipfs add --cid-version=1`.
-        #[arg(long, value_enum, default_value_t = ProfileName::V0)]
-        profile: ProfileName,
-    },
-    /// Write a file to standard output, from here or from peers.
-    #[command(
-        after_long_help = "With --output, JSON: cid, bytes, file. Without, the bytes of the file are the output."
-    )]
-    Cat {
-        /// CID of the file.
-        cid: String,
-        /// Write to this file instead; it appears when it is complete.
-        #[arg(short, long, value_name = "FILE")]
-        output: Option<PathBuf>,
-        /// How long to wait for a missing block: seconds, or as in 30s, 2m.
-        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration::parse)]
-        timeout: Duration,
-        /// First byte.
-        #[arg(long, value_name = "N", default_value_t = 0)]
-        offset: u64,
-        /// At most so many bytes.
-        #[arg(long, value_name = "N")]
-        length: Option<u64>,
-    },
+    /// Add files and folders, and print their CIDs.
+    #[command(after_long_help = content::ADD_HELP)]
+    Add(Box<AddArguments>),
+    /// Write files to standard output, from here or from peers.
+    #[command(after_long_help = content::CAT_HELP)]
+    Cat(CatArguments),
+    /// Write a file or folder to disk, from here or from peers.
+    #[command(after_long_help = content::GET_HELP)]
+    Get(GetArguments),
+    /// List a folder.
+    #[command(after_long_help = content::LS_HELP)]
+    Ls(ListArguments),
+    /// Show what the root block of a file or folder says.
+    #[command(after_long_help = content::STAT_HELP)]
+    Stat(PathArguments),
+    /// Write and read CARs: files of blocks.
+    #[command(subcommand, arg_required_else_help = false)]
+    Car(CarCommand),
+    /// Work with values: dag-json and dag-cbor.
+    #[command(subcommand, arg_required_else_help = false)]
+    Dag(DagCommand),
+    /// Work with single blocks.
+    #[command(subcommand, arg_required_else_help = false)]
+    Block(BlockCommand),
     /// Tell the DHTs that this node has some content.
     #[command(after_long_help = routing::PROVIDE_HELP)]
     Provide {
@@ -228,15 +228,6 @@ pub(crate) enum ChainCommand {
     },
 }
 
-/// How a file becomes blocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ProfileName {
-    /// As `ipfs add`.
-    V0,
-    /// As `ipfs add --cid-version=1`.
-    V1,
-}
-
 fn follow_from(text: &str) -> Result<FollowFrom, String> {
     match text {
         "now" => Ok(FollowFrom::Now),
@@ -286,6 +277,22 @@ mod tests {
             "rustle peer addresses --table tried --limit 10",
             "rustle --endpoint http://127.0.0.1:7070 --token-file t connect /ip4/127.0.0.1/tcp/1 --timeout 5",
             "rustle add - --profile v1",
+            "rustle add a b -rHLw --preserve-mode --preserve-mtime -n --pin=false -Q",
+            "rustle add - --stdin-name x -w --cid-version 1 --raw-leaves=false --chunker size-1000 --hash blake3",
+            "rustle add a --profile 2025 --inline --inline-limit 8",
+            "rustle get Qm/a/b -o out --force --timeout 5",
+            "rustle ls /ipfs/Qm --size=false",
+            "rustle stat Qm/a",
+            "rustle car export Qm -o f.car",
+            "rustle car import - --pin-roots=false",
+            "rustle dag get Qm/a/0 --form dag-cbor",
+            "rustle dag put - --hash sha2-512 --pin",
+            "rustle dag stat Qm",
+            "rustle block get Qm",
+            "rustle block put f --codec dag-pb --cid-version 0",
+            "rustle block stat Qm",
+            "rustle block rm Qm Qm",
+            "rustle cat Qm/a Qm/b",
             "rustle cat Qm -o out --timeout 2m --offset 1 --length 2",
             "rustle provide Qm --recursive",
             "rustle find-providers Qm --limit 3 --timeout 5",
@@ -337,6 +344,10 @@ mod tests {
             ("rustle tunnel", "listen, forward"),
             ("rustle tunnel close", "TUNNEL"),
             ("rustle tunnel close 3 --all", "--all"),
+            ("rustle add a --chunker rabin", "size-262144"),
+            ("rustle add a --hash md5", "sha2-512"),
+            ("rustle add a --cid-version 2", "0..=1"),
+            ("rustle dag get Qm --form xml", "dag-json, dag-cbor"),
             ("rustle chain invite chat --expires soon", "s, m, h, d"),
             (
                 "rustle chain follow chat --from yesterday",

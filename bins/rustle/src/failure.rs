@@ -3,7 +3,7 @@
 use std::io;
 
 use rustle_admin::location::LocationError;
-use rustle_admin::{ClientError, Fault, FaultKind};
+use rustle_admin::{ClientError, Fault};
 
 /// Why a command ends without having done its work. Messages are one line.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,9 +28,9 @@ impl From<ClientError> for Failure {
 
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
-        match fault.kind {
-            FaultKind::InvalidArgument => Self::Usage(fault.message),
-            _ => Self::Failed(fault.message),
+        match fault.is_usage() {
+            true => Self::Usage(fault.message),
+            false => Self::Failed(fault.message),
         }
     }
 }

@@ -1,14 +1,19 @@
 //! The JSON that `--json` prints. Programs rely on it: fields are never renamed or removed.
 
+mod content;
 mod peers;
 mod routing;
 
 use data_encoding::{BASE64, HEXLOWER};
 use rustle_admin::views::{
-    Added, Appended, BlockKind, BlockView, ChainDigest, ChainView, Delivery, NodeIdentity, NodeStatus,
+    Appended, BlockKind, BlockView, ChainDigest, ChainView, Delivery, NodeIdentity, NodeStatus,
 };
 use serde::Serialize;
 
+pub(crate) use self::content::{
+    AddedTree, Counted, ExportedCar, ImportedCar, Listed, Removed, SavedFile, SavedTree, Stat, StoredBlock,
+    kind, text,
+};
 pub(crate) use self::peers::{Book, Connected, Ended, Peer, PeerInfo, Peers, Rule, Rules, class, direction};
 pub(crate) use self::routing::{ClosedTunnels, Provided, Provider, Tunnel, Tunnels};
 
@@ -39,20 +44,6 @@ struct Counts {
     rustle: u64,
     foreign: u64,
     pending: u64,
-}
-
-#[derive(Serialize)]
-pub(crate) struct AddedFile {
-    cid: String,
-    bytes: u64,
-    blocks: u64,
-}
-
-#[derive(Serialize)]
-pub(crate) struct SavedFile {
-    pub(crate) cid: String,
-    pub(crate) bytes: u64,
-    pub(crate) file: String,
 }
 
 #[derive(Serialize)]
@@ -154,16 +145,6 @@ impl From<&NodeStatus> for Status {
             },
             chains: view.chains,
             store_bytes: view.store_bytes,
-        }
-    }
-}
-
-impl From<&Added> for AddedFile {
-    fn from(view: &Added) -> Self {
-        Self {
-            cid: view.cid.to_string(),
-            bytes: view.bytes,
-            blocks: view.blocks,
         }
     }
 }

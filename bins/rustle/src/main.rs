@@ -8,6 +8,7 @@ mod duration;
 mod failure;
 mod json;
 mod output;
+mod progress;
 mod table;
 
 use std::process::ExitCode;

@@ -35,6 +35,14 @@ pub mod reason {
     pub const TUNNEL_NOT_FOUND: &str = "TUNNEL_NOT_FOUND";
     /// There is no room for a further tunnel.
     pub const TOO_MANY_TUNNELS: &str = "TOO_MANY_TUNNELS";
+    /// The content is not what it should be: damaged, of another kind, or too large.
+    pub const BAD_CONTENT: &str = "BAD_CONTENT";
+    /// A path leaves its folder, has empty parts or comes twice.
+    pub const BAD_PATH: &str = "BAD_PATH";
+    /// A CAR is cut off or damaged.
+    pub const BAD_CAR: &str = "BAD_CAR";
+    /// A pin or a chain needs the block.
+    pub const PINNED: &str = "PINNED";
     /// Nothing is known of this peer.
     pub const PEER_NOT_FOUND: &str = "PEER_NOT_FOUND";
     /// There is no connection with this peer.
@@ -155,6 +163,12 @@ impl fmt::Display for FaultKind {
     }
 }
 
+/// Whether the words of a caller were wrong: then trying again with other data is useless, too.
+pub(crate) fn is_usage(kind: FaultKind, reason: &str) -> bool {
+    let of_data = [reason::BAD_PATH, reason::BAD_CAR, reason::BAD_CONTENT];
+    kind == FaultKind::InvalidArgument && !of_data.contains(&reason)
+}
+
 // === impl Fault ===
 
 impl Fault {
@@ -178,6 +192,21 @@ impl Fault {
     /// An argument that no state of the node could make right.
     pub fn bad_argument(message: impl Into<String>) -> Self {
         Self::new(FaultKind::InvalidArgument, reason::BAD_ARGUMENT, message)
+    }
+
+    /// A path that no folder could hold, or that leads out of one.
+    pub fn bad_path(message: impl Into<String>) -> Self {
+        Self::new(FaultKind::InvalidArgument, reason::BAD_PATH, message)
+    }
+
+    /// Content that is not what it should be.
+    pub fn bad_content(message: impl Into<String>) -> Self {
+        Self::new(FaultKind::FailedPrecondition, reason::BAD_CONTENT, message)
+    }
+
+    /// Whether the words of the caller were wrong, not the data that they were about.
+    pub fn is_usage(&self) -> bool {
+        is_usage(self.kind, self.reason)
     }
 
     /// Something broke inside. The message goes to the caller: no secrets.

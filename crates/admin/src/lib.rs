@@ -28,6 +28,7 @@ mod backend;
 pub mod client;
 mod convert;
 pub mod fault;
+mod gather;
 pub mod location;
 pub mod parse;
 pub mod proto;
@@ -35,7 +36,7 @@ pub mod server;
 mod token;
 pub mod views;
 
-pub use backend::{Backend, Flow, RoutingBackend, TunnelsBackend};
+pub use backend::{Backend, ContentBackend, Flow, RoutingBackend, TunnelsBackend};
 pub use client::{Client, ClientError, Endpoint, Refusal};
 pub use fault::{Fault, FaultKind};
 pub use server::{BindError, ServeError, Server, ServerConfig, TcpDoor};

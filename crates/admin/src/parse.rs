@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rustle_peers::REASON_BYTES_MAX;
+use rustle_types::content::{CODEC_RAW, HashFunction, UnknownCodec, UnknownHashFunction, codec_named};
 use rustle_types::limits::{
     BLOCK_BODY_BYTES_MAX, BLOCK_TOPIC_BYTES_MAX, BLOCK_TOPICS_MAX, CHAIN_NAME_BYTES_MAX, INVITATION_CHARS_MAX,
 };
 use rustle_types::{BlockId, Cid, Multiaddr, PeerId};
+use rustle_unixfs::{ContentPath, FOLDER_DEPTH_MAX, PathError, TARGET_BYTES_MAX, check_name};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind, reason};
 use crate::views::{ChainRef, NewEntry, Reason, Target, TunnelEnd};
 
 /// What every invitation begins with.
@@ -37,6 +39,70 @@ pub fn cid(text: &str) -> Result<Cid, Fault> {
             "`{text}` is not a CID ({cause}); copy the whole id, it begins with `Qm` or `baf`"
         ))
     })
+}
+
+/// A CID and names below it.
+pub fn path(text: &str) -> Result<ContentPath, Fault> {
+    text.parse().map_err(|error: PathError| match error {
+        PathError::Cid(_) => Fault::bad_argument(error.to_string()),
+        PathError::Upward(_) | PathError::TooLong => Fault::bad_path(error.to_string()),
+    })
+}
+
+/// The path of an entry to be added: names that stay inside the folder.
+pub fn entry_path(path: &[u8]) -> Result<(), Fault> {
+    let refuse = |why: &str| {
+        let text = shown(&String::from_utf8_lossy(path));
+        Fault::bad_path(format!("`{text}` cannot be added: {why}"))
+    };
+    if path.starts_with(b"/") {
+        return Err(refuse(
+            "its path is absolute; name it from the folder that is added",
+        ));
+    }
+    if FOLDER_DEPTH_MAX < path.split(|byte| *byte == b'/').count() {
+        return Err(refuse("it lies too deep"));
+    }
+    for name in path.split(|byte| *byte == b'/') {
+        check_name(name).map_err(|why| {
+            let name = shown(&String::from_utf8_lossy(name));
+            refuse(&format!("of `{name}`, {why}"))
+        })?;
+    }
+    Ok(())
+}
+
+/// What a symbolic link may point to.
+pub fn link_target(target: &[u8]) -> Result<(), Fault> {
+    match target.len() {
+        1..=TARGET_BYTES_MAX => Ok(()),
+        bytes => Err(Fault::bad_path(format!(
+            "a symbolic link's target has 1 to {TARGET_BYTES_MAX} bytes, not {bytes}"
+        ))),
+    }
+}
+
+/// A hash function by its name; none is sha2-256.
+pub fn hash_function(name: &str) -> Result<HashFunction, Fault> {
+    match name {
+        "" => Ok(HashFunction::default()),
+        name => name
+            .parse()
+            .map_err(|error: UnknownHashFunction| Fault::bad_argument(error.to_string())),
+    }
+}
+
+/// A codec by its name; none is raw.
+pub fn codec(name: &str) -> Result<u64, Fault> {
+    match name {
+        "" => Ok(CODEC_RAW),
+        name => {
+            let bad = |error: UnknownCodec| {
+                Fault::new(FaultKind::InvalidArgument, reason::BAD_CONTENT, error.to_string())
+            };
+            codec_named(name).map_err(bad)
+        }
+    }
 }
 
 /// An address to dial.
@@ -331,6 +397,37 @@ mod tests {
         ] {
             assert!(invitation(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn paths_stay_inside_their_folder() {
+        for good in ["a", "a/b", "a b/\u{e4}", ".hidden", "a/..b"] {
+            assert_eq!(entry_path(good.as_bytes()), Ok(()), "{good}");
+        }
+        let deep = "d/".repeat(FOLDER_DEPTH_MAX) + "d";
+        for bad in [
+            "",
+            "/",
+            "/etc/passwd",
+            "a//b",
+            "a/",
+            "..",
+            "../a",
+            "a/../b",
+            "./a",
+            "a\0b",
+            &deep,
+        ] {
+            let fault = entry_path(bad.as_bytes()).unwrap_err();
+            assert_eq!(fault.reason, reason::BAD_PATH, "{bad}");
+            assert!(!fault.is_usage() && !fault.message.contains('\n'), "{fault}");
+        }
+        let cid = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG";
+        assert_eq!(path(&format!("/ipfs/{cid}/a/b")).unwrap().names, ["a", "b"]);
+        assert_eq!(path(&format!("{cid}/../b")).unwrap_err().reason, reason::BAD_PATH);
+        assert_eq!(path("a/b").unwrap_err().reason, reason::BAD_ARGUMENT);
+        assert!(link_target(b"../anywhere").is_ok());
+        assert!(link_target(b"").is_err());
     }
 
     #[test]

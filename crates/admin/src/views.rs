@@ -2,6 +2,7 @@
 //!
 //! Server and client share these types, so that neither a backend nor a caller touches protobuf.
 
+mod content;
 mod peers;
 mod routing;
 mod tunnels;
@@ -9,8 +10,13 @@ mod tunnels;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustle_types::{BlockId, ChainId, Cid, Multiaddr, NetworkName, PeerId, Timestamp};
+use rustle_types::{BlockId, ChainId, Multiaddr, NetworkName, PeerId, Timestamp};
 
+pub use self::content::{
+    AddEntry, AddNews, AddOptions, AddPart, Added, AddedEntry, AddedRoots, BlockQuery, CarImported, CarPart,
+    CatQuery, ContentStat, DagCount, DagForm, DagQuery, EntryBody, EntryKind, FileQuery, GetEntry, GetPart,
+    ImportChoices, ListEntry, ListQuery, NewBlock, NewValue, PathQuery, Profile, StoredBlock,
+};
 pub use self::peers::{
     AddressPage, AddressQuery, BookTable, ConnectionView, Direction, FaultView, KnownPeer, Origin,
     OwnAddresses, PeerClass, PeerDetails, PeerFilter, PeerView, Reachability, Reason, Rule, RuleKind, Target,
@@ -66,40 +72,6 @@ pub struct PeerCounts {
     pub foreign: u64,
     /// Not known yet.
     pub pending: u64,
-}
-
-/// How a file becomes blocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Profile {
-    /// As `ipfs add`.
-    #[default]
-    V0,
-    /// As `ipfs add --cid-version=1`.
-    V1,
-}
-
-/// An imported file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Added {
-    /// CID of the whole.
-    pub cid: Cid,
-    /// Bytes of the file.
-    pub bytes: u64,
-    /// Blocks that it became.
-    pub blocks: u64,
-}
-
-/// Which bytes to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CatQuery {
-    /// Of this file.
-    pub cid: Cid,
-    /// From this byte.
-    pub offset: u64,
-    /// At most so many; `None` for all.
-    pub length: Option<u64>,
-    /// How long to wait for any missing block.
-    pub timeout: Duration,
 }
 
 /// A chain as a caller names it.

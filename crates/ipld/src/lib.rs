@@ -33,5 +33,5 @@ pub use codec::{decode, links};
 pub use error::IpldError;
 pub use ipld_core::ipld::Ipld;
 pub use select::{Selected, select};
-pub use text::{TEXT_BYTES_MAX, to_dag_cbor, to_dag_json};
+pub use text::{TEXT_BYTES_MAX, encode_dag_cbor, to_dag_cbor, to_dag_json};
 pub use walk::{Step, WALK_BLOCKS_MAX, WALK_WINDOW_BLOCKS_MAX, WalkError, Walker};

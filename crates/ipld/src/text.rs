@@ -36,6 +36,12 @@ pub fn to_dag_cbor(text: &str) -> Result<Bytes, IpldError> {
     Ok(bytes.into())
 }
 
+/// A value as a dag-cbor block.
+pub fn encode_dag_cbor(value: &Ipld) -> Result<Bytes, IpldError> {
+    let bytes = serde_ipld_dagcbor::to_vec(value).map_err(|error| IpldError::Text(error.to_string()))?;
+    Ok(bytes.into())
+}
+
 /// Refuses the maps that dag-json keeps for links and bytes. `decode` bounded the depth.
 fn check_reserved(value: &Ipld) -> Result<(), &'static str> {
     match value {

@@ -1,5 +1,6 @@
 //! The node as its administration interface sees it.
 
+mod content;
 mod routing;
 mod tunnels;
 
@@ -10,9 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use rustle_admin::views::{
-    Added, AddressPage, AddressQuery, Appended, BlockKind, BlockView, CatQuery, ChainDigest, ChainRef,
-    ChainView, Delivery, FollowFrom, InviteTerms, Joined, LogQuery, NewEntry, NodeIdentity, NodeStatus,
-    Order, PeerCounts, PeerDetails, PeerView, Profile, Reason, Rule, RuleKind, Target,
+    AddressPage, AddressQuery, Appended, BlockKind, BlockView, ChainDigest, ChainRef, ChainView, Delivery,
+    FollowFrom, InviteTerms, Joined, LogQuery, NewEntry, NodeIdentity, NodeStatus, Order, PeerCounts,
+    PeerDetails, PeerView, Reason, Rule, RuleKind, Target,
 };
 use rustle_admin::{Backend, Fault, FaultKind, Flow, fault::reason};
 use rustle_chain::reader::{self, Position};
@@ -24,7 +25,7 @@ use rustle_store_rocksdb::RocksStore;
 use rustle_types::{BlockId, ChainId, Multiaddr, PeerId};
 
 use crate::shared::Shared;
-use crate::{faults, files, join, people};
+use crate::{faults, join, people};
 
 /// Blocks that a long answer reads at once.
 const PAGE: usize = 256;
@@ -144,14 +145,6 @@ impl Backend for Service {
 
     async fn addresses(&self, query: AddressQuery) -> Result<AddressPage, Fault> {
         people::addresses(&self.shared, query).await
-    }
-
-    async fn add(&self, profile: Profile, bytes: Flow<Bytes>) -> Result<Added, Fault> {
-        files::add(&self.shared, profile, bytes).await
-    }
-
-    async fn cat(&self, query: CatQuery) -> Result<Flow<Bytes>, Fault> {
-        files::cat(self.shared.clone(), query).await
     }
 
     async fn create_chain(&self, name: String) -> Result<ChainId, Fault> {

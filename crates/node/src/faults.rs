@@ -4,10 +4,12 @@ use std::fmt::Display;
 
 use rustle_admin::fault::reason;
 use rustle_admin::{Fault, FaultKind};
+use rustle_car::CarError;
 use rustle_engine::AskError;
+use rustle_ipld::{IpldError, WalkError};
 use rustle_peers::{ConnectError, RulesError};
 use rustle_store::StoreError;
-use rustle_unixfs::ReadError;
+use rustle_unixfs::{FolderError, ListError, ReadError};
 
 /// Something that should not fail.
 pub(crate) fn internal(error: &dyn Display) -> Fault {
@@ -46,11 +48,42 @@ pub(crate) fn chain(error: rustle_chain::ReadError) -> Fault {
 
 /// Content is no readable file.
 pub(crate) fn read(error: ReadError) -> Fault {
-    Fault::new(
-        FaultKind::FailedPrecondition,
-        reason::BAD_ARGUMENT,
-        error.to_string(),
-    )
+    Fault::bad_content(error.to_string())
+}
+
+/// Content is no readable folder, or has no such entry.
+pub(crate) fn list(error: ListError) -> Fault {
+    match error {
+        ListError::NoEntry { .. } => {
+            Fault::new(FaultKind::NotFound, reason::CONTENT_NOT_FOUND, error.to_string())
+        }
+        error => Fault::bad_content(error.to_string()),
+    }
+}
+
+/// A folder cannot be built of what was sent.
+pub(crate) fn folder(error: FolderError) -> Fault {
+    Fault::bad_path(error.to_string())
+}
+
+/// A block has no readable values.
+pub(crate) fn ipld(error: IpldError) -> Fault {
+    match error {
+        IpldError::NoValue(_) => {
+            Fault::new(FaultKind::NotFound, reason::CONTENT_NOT_FOUND, error.to_string())
+        }
+        error => Fault::bad_content(error.to_string()),
+    }
+}
+
+/// The blocks below a root cannot all be visited.
+pub(crate) fn walk(error: WalkError) -> Fault {
+    Fault::bad_content(error.to_string())
+}
+
+/// A CAR that is cut off or damaged.
+pub(crate) fn car(error: CarError) -> Fault {
+    Fault::new(FaultKind::InvalidArgument, reason::BAD_CAR, error.to_string())
 }
 
 /// The engine did not do it.

@@ -36,7 +36,6 @@ pub(crate) enum Announced {
     /// The root of something that is pinned; all below it is here as well.
     Root,
     /// A block by itself.
-    #[allow(dead_code, reason = "for whoever puts single blocks")]
     Block,
 }
 

@@ -18,6 +18,14 @@ pub const CODEC_DAG_CBOR: u64 = 0x71;
 /// Codec `dag-json`.
 pub const CODEC_DAG_JSON: u64 = 0x0129;
 
+/// The codecs that are read here, each with its name in the multicodec table.
+const CODECS: [(u64, &str); 4] = [
+    (CODEC_RAW, "raw"),
+    (CODEC_DAG_PB, "dag-pb"),
+    (CODEC_DAG_CBOR, "dag-cbor"),
+    (CODEC_DAG_JSON, "dag-json"),
+];
+
 /// Hash `identity`: the digest is the content itself.
 pub const HASH_IDENTITY: u64 = 0x00;
 /// Hash `sha2-256`.
@@ -46,6 +54,11 @@ pub enum HashFunction {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("hash function `{0}` is not known here; choose sha2-256, sha2-512 or blake3")]
 pub struct UnknownHashFunction(String);
+
+/// A name that is none of a codec that is read here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("codec `{0}` is not known here; choose raw, dag-pb, dag-cbor or dag-json")]
+pub struct UnknownCodec(String);
 
 /// Why bytes are not what a CID promises.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -94,6 +107,19 @@ impl FromStr for HashFunction {
     }
 }
 
+/// The name of a codec, where it is one of those that are read here.
+pub fn codec_name(codec: u64) -> Option<&'static str> {
+    let known = CODECS.iter().find(|(code, _)| *code == codec);
+    known.map(|(_, name)| *name)
+}
+
+/// The codec of this name.
+pub fn codec_named(name: &str) -> Result<u64, UnknownCodec> {
+    let known = CODECS.iter().find(|(_, other)| *other == name);
+    let known = known.map(|(code, _)| *code);
+    known.ok_or_else(|| UnknownCodec(name.chars().take(32).collect()))
+}
+
 /// The multihash of bytes that are their own digest; `None` above [`IDENTITY_DIGEST_BYTES_MAX`].
 pub fn identity(bytes: &[u8]) -> Option<Multihash> {
     Multihash::wrap(HASH_IDENTITY, bytes).ok()
@@ -132,6 +158,17 @@ mod tests {
             multihash_codetable::Multihash::wrap(0xd5, &[0; 16]).unwrap(),
         );
         assert_eq!(verify(&md5, b""), Err(VerifyError::UnknownHash(0xd5)));
+    }
+
+    #[test]
+    fn codecs_have_names() {
+        for (codec, name) in CODECS {
+            assert_eq!(codec_named(name), Ok(codec));
+            assert_eq!(codec_name(codec), Some(name));
+        }
+        assert_eq!(codec_name(0x78), None);
+        let unknown = codec_named("git-raw").unwrap_err().to_string();
+        assert!(unknown.contains("git-raw") && unknown.contains("dag-cbor"));
     }
 
     #[test]

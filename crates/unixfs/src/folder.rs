@@ -15,7 +15,7 @@ use crate::unixfs::{Data, Kind, Metadata};
 
 mod tree;
 
-pub use tree::{FOLDER_DEPTH_MAX, FolderTree};
+pub use tree::{FOLDER_DEPTH_MAX, FinishedTree, FolderTree};
 
 /// Longest name of an entry: a shard of 256 of them stays below 2 MiB. File systems take 255.
 pub const NAME_BYTES_MAX: usize = 4096;
@@ -89,8 +89,8 @@ fn shown(name: &Bytes) -> String {
     String::from_utf8_lossy(name).chars().take(CHARS_MAX).collect()
 }
 
-/// Checks that a name stays inside its folder when it is written to a disk.
-pub(crate) fn check_name(name: &[u8]) -> Result<(), &'static str> {
+/// Checks that a name stays inside its folder when it is written to a disk; else says what is wrong with it.
+pub fn check_name(name: &[u8]) -> Result<(), &'static str> {
     match name {
         b"" => Err("it is empty"),
         b"." | b".." => Err("it names a folder above"),

@@ -69,8 +69,8 @@ mod tree;
 pub mod unixfs;
 
 pub use folder::{
-    FOLDER_DEPTH_MAX, FOLDER_ENTRIES_MAX, FolderBlocks, FolderBuilder, FolderError, FolderTree,
-    NAME_BYTES_MAX, TARGET_BYTES_MAX, make_symlink, wrap,
+    FOLDER_DEPTH_MAX, FOLDER_ENTRIES_MAX, FinishedTree, FolderBlocks, FolderBuilder, FolderError, FolderTree,
+    NAME_BYTES_MAX, TARGET_BYTES_MAX, check_name, make_symlink, wrap,
 };
 pub use hamt::{ShardBuilder, name_hash};
 pub use import::{Imported, Importer};
@@ -80,6 +80,8 @@ pub use list::{
 };
 pub use profile::{FOLDER_BYTES_MAX, FolderSize, ImportProfile, ProfileError};
 pub use protobuf::DecodeError;
-pub use read::{DEPTH_MAX, PENDING_LINKS_MAX, Progress, ReadError, Reader, WINDOW_BLOCKS_MAX};
+pub use read::{
+    DEPTH_MAX, HELD_BYTES_MAX, PENDING_LINKS_MAX, Progress, ReadError, Reader, WINDOW_BLOCKS_MAX,
+};
 pub use tree::{Block, Leaf, Linked, Tree, make_leaf};
 pub use unixfs::{Metadata, ModifiedAt};

@@ -26,6 +26,8 @@ pub const DEPTH_MAX: usize = 64;
 pub const PENDING_LINKS_MAX: usize = 262_144;
 /// Blocks that are wanted or held ahead at once, whatever their size.
 pub const WINDOW_BLOCKS_MAX: usize = 1024;
+/// Bytes of blocks that are held ahead at once. Sizes that nodes declare may be too small, so this counts what came.
+pub const HELD_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Why a file cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -109,6 +111,8 @@ pub struct Reader {
     size: Option<u64>,
     pieces: VecDeque<Piece>,
     slots: HashMap<Cid, Slot>,
+    /// Bytes of all blocks in `slots`.
+    held: usize,
     failed: Option<ReadError>,
 }
 
@@ -137,6 +141,8 @@ struct Slot {
     /// Pieces that wait for it: equal chunks share a block.
     uses: usize,
     content: Option<Content>,
+    /// Bytes of the block.
+    bytes: usize,
 }
 
 // === impl Reader ===
@@ -162,6 +168,7 @@ impl Reader {
             size: None,
             pieces,
             slots: HashMap::new(),
+            held: 0,
             failed: None,
         }
     }
@@ -193,6 +200,7 @@ impl Reader {
                 let slot = self.slots.entry(*cid).or_insert(Slot {
                     uses: 0,
                     content: None,
+                    bytes: 0,
                 });
                 slot.uses += 1;
                 if slot.uses == 1 {
@@ -204,16 +212,26 @@ impl Reader {
     }
 
     /// Takes a block whose bytes were checked against its CID.
+    ///
+    /// Beyond [`HELD_BYTES_MAX`] only the next one is kept; `poll` names the others again when their turn comes.
     pub fn supply(&mut self, cid: &Cid, bytes: Bytes) -> Result<(), ReadError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
+        let is_next =
+            matches!(self.pieces.front(), Some(Piece { body: Body::Block(next, _), .. }) if next == cid);
         let Some(slot) = self.slots.get_mut(cid) else {
             return Err(ReadError::NotAsked(*cid));
         };
+        let length = bytes.len();
+        if slot.content.is_some() || (!is_next && HELD_BYTES_MAX < self.held + length) {
+            return Ok(());
+        }
         match read_block(cid, bytes) {
             Ok(content) => {
                 slot.content = Some(content);
+                slot.bytes = length;
+                self.held += length;
                 Ok(())
             }
             Err(error) => Err(self.fail(error)),
@@ -268,6 +286,7 @@ impl Reader {
             };
             slot.uses -= 1;
             let content = if slot.uses == 0 {
+                self.held -= slot.bytes;
                 self.slots.remove(&cid).and_then(|slot| slot.content)
             } else {
                 slot.content.clone()

@@ -85,15 +85,17 @@ pub fn make_leaf(profile: &ImportProfile, chunk: Bytes) -> (Leaf, Block) {
 /// A node that holds a whole chunk.
 fn wrapped_chunk(chunk: &Bytes, metadata: &Metadata) -> Bytes {
     let message = Data {
-        data: Some(chunk.clone()).filter(|chunk| !chunk.is_empty()),
         filesize: Some(chunk.len() as u64),
         ..Data::new(Kind::File).with_metadata(metadata)
     };
-    Node {
-        links: Vec::new(),
-        data: Some(message.encode()),
+    if chunk.is_empty() {
+        return Node {
+            links: Vec::new(),
+            data: Some(message.encode()),
+        }
+        .encode();
     }
-    .encode()
+    message.encode_around(chunk)
 }
 
 /// The CID of bytes by sha2-256. Version 0 only where the codec is dag-pb.

@@ -162,30 +162,45 @@ impl Data {
     pub fn encode(&self) -> Bytes {
         let data_len = self.data.as_ref().map_or(0, Bytes::len);
         let mut out = Vec::with_capacity(data_len + 64 + self.blocksizes.len() * 6);
-        put_varint_field(&mut out, 1, self.kind.code());
-        if let Some(data) = &self.data {
-            put_bytes_header(&mut out, 2, data.len());
+        self.encode_into(&mut out, self.data.as_deref());
+        Bytes::from(out)
+    }
+
+    /// The data field of a node that holds this message with `data`, which is copied once.
+    pub(crate) fn encode_around(&self, data: &[u8]) -> Bytes {
+        let mut bare = Vec::with_capacity(64);
+        self.encode_into(&mut bare, None);
+        let len = bare.len() + 1 + varint_len(data.len() as u64) + data.len();
+        let mut out = Vec::with_capacity(1 + varint_len(len as u64) + len);
+        put_bytes_header(&mut out, 1, len);
+        self.encode_into(&mut out, Some(data));
+        Bytes::from(out)
+    }
+
+    fn encode_into(&self, out: &mut Vec<u8>, data: Option<&[u8]>) {
+        put_varint_field(out, 1, self.kind.code());
+        if let Some(data) = data {
+            put_bytes_header(out, 2, data.len());
             out.extend_from_slice(data);
         }
         if let Some(filesize) = self.filesize {
-            put_varint_field(&mut out, 3, filesize);
+            put_varint_field(out, 3, filesize);
         }
         for size in &self.blocksizes {
-            put_varint_field(&mut out, 4, *size);
+            put_varint_field(out, 4, *size);
         }
         if let Some(hash_type) = self.hash_type {
-            put_varint_field(&mut out, 5, hash_type);
+            put_varint_field(out, 5, hash_type);
         }
         if let Some(fanout) = self.fanout {
-            put_varint_field(&mut out, 6, fanout);
+            put_varint_field(out, 6, fanout);
         }
         if let Some(mode) = self.mode {
-            put_varint_field(&mut out, 7, mode.into());
+            put_varint_field(out, 7, mode.into());
         }
         if let Some(mtime) = self.mtime {
-            mtime.encode(&mut out);
+            mtime.encode(out);
         }
-        Bytes::from(out)
     }
 
     /// Reads a message. Its data shares memory with `bytes`. Unknown fields are errors.

@@ -24,6 +24,10 @@ fn vectors() -> impl Iterator<Item = Vector> {
         let profile = match profile {
             "unixfs-v0-2015" => ImportProfile::KUBO_2015,
             "unixfs-v1-2025" => ImportProfile::V1_RAW_2025,
+            "unixfs-v1-kubo" => {
+                let v1 = ImportProfile::KUBO_2015.with_cid_version(1);
+                v1.expect("a version").with_raw_leaves(true)
+            }
             other => panic!("unknown profile {other}"),
         };
         Vector {

@@ -31,22 +31,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Connect { address, timeout } => {
             peers::connect_to(daemon, &mut out, &address, timeout).await?;
         }
-        Command::Add { path, profile } => content::add(daemon, &mut out, path, profile).await?,
-        Command::Cat {
-            cid,
-            output,
-            timeout,
-            offset,
-            length,
-        } => {
-            let query = rustle_admin::views::CatQuery {
-                cid: parse::cid(&cid)?,
-                offset,
-                length,
-                timeout,
-            };
-            content::cat(daemon, &mut out, query, output).await?;
-        }
+        Command::Add(arguments) => content::add(daemon, &mut out, &arguments).await?,
+        Command::Cat(arguments) => content::cat(daemon, &mut out, arguments).await?,
+        Command::Get(arguments) => content::get(daemon, &mut out, arguments).await?,
+        Command::Ls(arguments) => content::list(daemon, &mut out, arguments).await?,
+        Command::Stat(arguments) => content::stat(daemon, &mut out, arguments).await?,
+        Command::Car(command) => content::car(daemon, &mut out, command).await?,
+        Command::Dag(command) => content::dag(daemon, &mut out, command).await?,
+        Command::Block(command) => content::block(daemon, &mut out, command).await?,
         Command::Provide { cid, recursive } => routing::provide(daemon, &mut out, &cid, recursive).await?,
         Command::FindProviders { cid, limit, timeout } => {
             let query = rustle_admin::views::ProviderQuery {

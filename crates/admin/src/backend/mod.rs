@@ -3,20 +3,21 @@
 //! One method per call, in domain types. Arguments have been parsed and are within their bounds; time limits of calls
 //! without one of their own are kept by the server, which drops the future. So each method must be safe to drop.
 
+mod content;
 mod routing;
 mod tunnels;
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::stream::BoxStream;
 use rustle_types::{BlockId, ChainId, Multiaddr, PeerId};
 
+pub use self::content::ContentBackend;
 use crate::fault::Fault;
 use crate::views::{
-    Added, AddressPage, AddressQuery, Appended, BlockView, CatQuery, ChainDigest, ChainRef, ChainView,
-    Delivery, FollowFrom, InviteTerms, Joined, LogQuery, NewEntry, NodeIdentity, NodeStatus, PeerDetails,
-    PeerView, Profile, Reason, Rule, RuleKind, Target,
+    AddressPage, AddressQuery, Appended, BlockView, ChainDigest, ChainRef, ChainView, Delivery, FollowFrom,
+    InviteTerms, Joined, LogQuery, NewEntry, NodeIdentity, NodeStatus, PeerDetails, PeerView, Reason, Rule,
+    RuleKind, Target,
 };
 
 pub use self::routing::RoutingBackend;
@@ -27,7 +28,7 @@ pub type Flow<T> = BoxStream<'static, Result<T, Fault>>;
 
 /// A node, as the administration interface sees it: this and one trait for each further service. Implementations may write
 /// `async fn`.
-pub trait Backend: RoutingBackend + TunnelsBackend + Send + Sync + 'static {
+pub trait Backend: ContentBackend + RoutingBackend + TunnelsBackend + Send + Sync + 'static {
     /// Who the node is.
     fn id(&self) -> impl Future<Output = Result<NodeIdentity, Fault>> + Send;
 
@@ -67,12 +68,6 @@ pub trait Backend: RoutingBackend + TunnelsBackend + Send + Sync + 'static {
 
     /// A page of the address book in a stable order, and the node's own addresses.
     fn addresses(&self, query: AddressQuery) -> impl Future<Output = Result<AddressPage, Fault>> + Send;
-
-    /// Imports a file. An error in `bytes` means that the caller broke off: keep nothing.
-    fn add(&self, profile: Profile, bytes: Flow<Bytes>) -> impl Future<Output = Result<Added, Fault>> + Send;
-
-    /// Reads a file. Items may have any size.
-    fn cat(&self, query: CatQuery) -> impl Future<Output = Result<Flow<Bytes>, Fault>> + Send;
 
     /// Makes a chain.
     fn create_chain(&self, name: String) -> impl Future<Output = Result<ChainId, Fault>> + Send;

@@ -8,7 +8,7 @@ use tonic_types::StatusExt as _;
 
 use super::Endpoint;
 use crate::convert::Unreadable;
-use crate::fault::{ERROR_DOMAIN, FaultKind};
+use crate::fault::{ERROR_DOMAIN, FaultKind, is_usage};
 use crate::token::TokenError;
 
 /// A failure as a client sees it. Each message is one line that says what to do.
@@ -82,7 +82,7 @@ impl ClientError {
         matches!(self, Self::BadEndpoint(_) | Self::Location(_))
             || self
                 .refusal()
-                .is_some_and(|refusal| refusal.kind == FaultKind::InvalidArgument)
+                .is_some_and(|refusal| is_usage(refusal.kind, &refusal.reason))
     }
 
     pub(super) fn of_status(endpoint: &Endpoint, status: &Status) -> Self {

@@ -30,7 +30,7 @@ use crate::location::check_socket_path;
 use crate::proto;
 use crate::proto::node_client::NodeClient;
 use crate::proto::peers_client::PeersClient;
-use crate::server::ANSWER_BYTES_MAX;
+use crate::server::{ANSWER_BYTES_MAX, CONNECTION_WINDOW_BYTES, FRAME_BYTES_MAX, STREAM_WINDOW_BYTES};
 use crate::views::{NodeIdentity, NodeStatus};
 
 /// Time to connect: the daemon is on this machine.
@@ -158,6 +158,9 @@ impl Interceptor for Credentials {
 fn transport(endpoint: Transport) -> Transport {
     endpoint
         .connect_timeout(CONNECT_TIME)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES_MAX)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
 }

@@ -1,4 +1,4 @@
-//! Conversions of files, chains and blocks.
+//! Conversions of chains and their blocks.
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use rustle_types::Timestamp;
@@ -6,40 +6,8 @@ use rustle_types::Timestamp;
 use super::{Unreadable, field, fields, required, texts};
 use crate::proto;
 use crate::views::{
-    Added, Appended, BlockKind, BlockView, ChainDigest, ChainView, Delivery, FollowFrom, Joined, Order,
-    Profile,
+    Appended, BlockKind, BlockView, ChainDigest, ChainView, Delivery, FollowFrom, Joined, Order,
 };
-
-impl From<Profile> for proto::add_options::Profile {
-    fn from(profile: Profile) -> Self {
-        match profile {
-            Profile::V0 => Self::V0,
-            Profile::V1 => Self::V1,
-        }
-    }
-}
-
-impl From<Added> for proto::ContentAddResponse {
-    fn from(view: Added) -> Self {
-        Self {
-            cid: view.cid.to_string(),
-            bytes: view.bytes,
-            blocks: view.blocks,
-        }
-    }
-}
-
-impl TryFrom<proto::ContentAddResponse> for Added {
-    type Error = Unreadable;
-
-    fn try_from(answer: proto::ContentAddResponse) -> Result<Self, Unreadable> {
-        Ok(Self {
-            cid: field("cid", &answer.cid)?,
-            bytes: answer.bytes,
-            blocks: answer.blocks,
-        })
-    }
-}
 
 impl From<ChainView> for proto::Chain {
     fn from(view: ChainView) -> Self {

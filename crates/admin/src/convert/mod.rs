@@ -3,6 +3,7 @@
 //! Out is total. In is what a client does with an answer: it can fail, since the daemon may be another version.
 
 mod chains;
+mod content;
 mod node;
 mod peers;
 mod routing;
@@ -10,6 +11,7 @@ mod tunnels;
 
 use std::time::Duration;
 
+pub(crate) use self::content::dag_form;
 pub(crate) use self::peers::all;
 pub(crate) use self::tunnels::allowed;
 

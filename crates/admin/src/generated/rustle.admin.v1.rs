@@ -1036,10 +1036,20 @@ pub mod chains_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// When a file was last changed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Mtime {
+    /// Seconds since the Unix epoch.
+    #[prost(int64, tag = "1")]
+    pub seconds: i64,
+    /// Nanoseconds on top, at most 999,999,999.
+    #[prost(uint32, tag = "2")]
+    pub nanos: u32,
+}
 /// One message of an import.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ContentAddRequest {
-    #[prost(oneof = "content_add_request::Request", tags = "1, 2, 3")]
+    #[prost(oneof = "content_add_request::Request", tags = "1, 2, 3, 4")]
     pub request: ::core::option::Option<content_add_request::Request>,
 }
 /// Nested message and enum types in `ContentAddRequest`.
@@ -1049,12 +1059,15 @@ pub mod content_add_request {
         /// How to import; the first message, and no other.
         #[prost(message, tag = "1")]
         Options(super::AddOptions),
-        /// The next bytes of the file: at most 1,048,576.
+        /// The next bytes of the file that was begun last: at most 1,048,576.
         #[prost(bytes, tag = "2")]
         Chunk(::prost::bytes::Bytes),
-        /// The file is complete; the last message.
+        /// All is complete; the last message.
         #[prost(message, tag = "3")]
         End(super::AddEnd),
+        /// The next entry begins, the one before is complete. A chunk that follows no entry is of a file without a name.
+        #[prost(message, tag = "4")]
+        Entry(super::AddEntry),
     }
 }
 /// The end of an upload. A server cannot tell a cancelled HTTP/2 stream from a finished one; so a client says it.
@@ -1064,12 +1077,59 @@ pub struct AddEnd {
     #[prost(uint64, tag = "1")]
     pub bytes: u64,
 }
-/// How a file becomes blocks. The same bytes with another profile have another CID.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+/// A file, folder or symbolic link that begins. Entries come depth first: all of a folder's before the next one's.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddEntry {
+    /// Names joined by `/`: none empty, `.` or `..`; the first one names what is added. Usually UTF-8. At most 256 names of
+    /// 4,096 bytes. A folder that is only named in paths is made.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
+    /// File, folder or symbolic link.
+    #[prost(enumeration = "EntryKind", tag = "2")]
+    pub kind: i32,
+    /// Permission bits to keep; 0 or absent for none.
+    #[prost(uint32, optional, tag = "3")]
+    pub mode: ::core::option::Option<u32>,
+    /// Time of the last change to keep.
+    #[prost(message, optional, tag = "4")]
+    pub mtime: ::core::option::Option<Mtime>,
+    /// What a symbolic link points to, 1 to 4,096 bytes; empty for all others.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub target: ::prost::bytes::Bytes,
+}
+/// How files become blocks. The same bytes with another choice have another CID.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AddOptions {
-    /// The way.
+    /// The way. The fields below change single choices of it.
     #[prost(enumeration = "add_options::Profile", tag = "1")]
     pub profile: i32,
+    /// Version of the CIDs, 0 or 1; 1 also makes leaves raw.
+    #[prost(uint32, optional, tag = "2")]
+    pub cid_version: ::core::option::Option<u32>,
+    /// Whether leaves are the bytes alone.
+    #[prost(bool, optional, tag = "3")]
+    pub raw_leaves: ::core::option::Option<bool>,
+    /// Bytes of a chunk, 1 to 2,096,896.
+    #[prost(uint64, optional, tag = "4")]
+    pub chunk_bytes: ::core::option::Option<u64>,
+    /// Hash function: sha2-256, sha2-512 or blake3; empty for sha2-256. Another than sha2-256 makes CIDs of version 1.
+    #[prost(string, tag = "5")]
+    pub hash: ::prost::alloc::string::String,
+    /// Blocks of at most so many bytes stand inside their CID, at most 64.
+    #[prost(uint32, tag = "6")]
+    pub inline_bytes: u32,
+    /// Put everything into one folder more.
+    #[prost(bool, tag = "7")]
+    pub wrap: bool,
+    /// Only say which CIDs it would have: nothing is written or pinned.
+    #[prost(bool, tag = "8")]
+    pub only_hash: bool,
+    /// Do not pin the roots: the next collection of garbage takes them.
+    #[prost(bool, tag = "9")]
+    pub unpinned: bool,
+    /// Answer with each entry, not with the roots alone.
+    #[prost(bool, tag = "10")]
+    pub each_entry: bool,
 }
 /// Nested message and enum types in `AddOptions`.
 pub mod add_options {
@@ -1083,6 +1143,8 @@ pub mod add_options {
         V0 = 1,
         /// As `ipfs add --cid-version=1`: CIDv1, raw leaves, chunks of 256 KiB, 174 links.
         V1 = 2,
+        /// `unixfs-v1-2025` (IPIP-499): CIDv1, raw leaves, chunks of 1 MiB, 1024 links.
+        V12025 = 3,
     }
     impl Profile {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -1094,6 +1156,7 @@ pub mod add_options {
                 Self::Unspecified => "PROFILE_UNSPECIFIED",
                 Self::V0 => "PROFILE_V0",
                 Self::V1 => "PROFILE_V1",
+                Self::V12025 => "PROFILE_V1_2025",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1102,28 +1165,63 @@ pub mod add_options {
                 "PROFILE_UNSPECIFIED" => Some(Self::Unspecified),
                 "PROFILE_V0" => Some(Self::V0),
                 "PROFILE_V1" => Some(Self::V1),
+                "PROFILE_V1_2025" => Some(Self::V12025),
                 _ => None,
             }
         }
     }
 }
-/// The file is kept.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+/// One message of the answer to an import.
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ContentAddResponse {
-    /// CID of the whole.
-    #[prost(string, tag = "1")]
+    #[prost(oneof = "content_add_response::Response", tags = "4, 5")]
+    pub response: ::core::option::Option<content_add_response::Response>,
+}
+/// Nested message and enum types in `ContentAddResponse`.
+pub mod content_add_response {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Response {
+        /// An entry that is complete; only where `each_entry` asked for it.
+        #[prost(message, tag = "4")]
+        Entry(super::AddedEntry),
+        /// Everything is kept; the last message.
+        #[prost(message, tag = "5")]
+        Roots(super::AddedRoots),
+    }
+}
+/// An entry that was imported.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddedEntry {
+    /// Its path, as it was sent; empty for a file without a name, and for the folder that `wrap` makes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
+    /// Its CID.
+    #[prost(string, tag = "2")]
     pub cid: ::prost::alloc::string::String,
-    /// Bytes of the file.
+    /// Bytes of the file; of all blocks below for a folder.
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+    /// What it is.
+    #[prost(enumeration = "EntryKind", tag = "4")]
+    pub kind: i32,
+}
+/// What an import has made.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AddedRoots {
+    /// The roots in the order in which they were begun; one with `wrap`.
+    #[prost(message, repeated, tag = "1")]
+    pub roots: ::prost::alloc::vec::Vec<AddedEntry>,
+    /// Bytes of all files.
     #[prost(uint64, tag = "2")]
     pub bytes: u64,
-    /// Blocks that it became.
+    /// Blocks that they became; equal ones count each time.
     #[prost(uint64, tag = "3")]
     pub blocks: u64,
 }
 /// Asks for a file.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ContentCatRequest {
-    /// CID of the file.
+    /// Path of the file.
     #[prost(string, tag = "1")]
     pub cid: ::prost::alloc::string::String,
     /// First byte wanted.
@@ -1132,7 +1230,7 @@ pub struct ContentCatRequest {
     /// Bytes wanted; absent for all from `offset`.
     #[prost(uint64, optional, tag = "3")]
     pub length: ::core::option::Option<u64>,
-    /// How long to wait for any missing block, in milliseconds; 0 for 60,000.
+    /// How long to wait for any missing block.
     #[prost(uint64, tag = "4")]
     pub timeout_ms: u64,
 }
@@ -1142,6 +1240,450 @@ pub struct ContentCatResponse {
     /// At most 1,048,576 bytes.
     #[prost(bytes = "bytes", tag = "1")]
     pub chunk: ::prost::bytes::Bytes,
+}
+/// Asks for a file or folder.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentGetRequest {
+    /// Its path.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// How long to wait for any missing block.
+    #[prost(uint64, tag = "2")]
+    pub timeout_ms: u64,
+}
+/// One message of a file or folder.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentGetResponse {
+    #[prost(oneof = "content_get_response::Response", tags = "1, 2")]
+    pub response: ::core::option::Option<content_get_response::Response>,
+}
+/// Nested message and enum types in `ContentGetResponse`.
+pub mod content_get_response {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Response {
+        /// The next entry begins, the one before is complete.
+        #[prost(message, tag = "1")]
+        Entry(super::GetEntry),
+        /// The next bytes of the file: at most 1,048,576.
+        #[prost(bytes, tag = "2")]
+        Chunk(::prost::bytes::Bytes),
+    }
+}
+/// A file, folder or symbolic link that begins.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetEntry {
+    /// Its path below the root, names joined by `/`; empty for the root itself. No name is empty, `.` or `..`, and none
+    /// has a slash or a zero byte.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
+    /// File, folder or symbolic link.
+    #[prost(enumeration = "EntryKind", tag = "2")]
+    pub kind: i32,
+    /// Bytes of the file, as its root block says.
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+    /// Permission bits, where they were kept.
+    #[prost(uint32, optional, tag = "4")]
+    pub mode: ::core::option::Option<u32>,
+    /// Time of the last change, where it was kept.
+    #[prost(message, optional, tag = "5")]
+    pub mtime: ::core::option::Option<Mtime>,
+    /// What a symbolic link points to; empty for all others.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub target: ::prost::bytes::Bytes,
+    /// Its CID.
+    #[prost(string, tag = "7")]
+    pub cid: ::prost::alloc::string::String,
+}
+/// Asks for the entries of a folder.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentListRequest {
+    /// Its path.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// How long to wait for any missing block.
+    #[prost(uint64, tag = "2")]
+    pub timeout_ms: u64,
+    /// Do not look at the entries: kinds and sizes that the folder does not tell stay unknown, and nothing is fetched for
+    /// them.
+    #[prost(bool, tag = "3")]
+    pub names_only: bool,
+}
+/// An entry of a folder.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentListResponse {
+    /// Its name.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub name: ::prost::bytes::Bytes,
+    /// Its CID.
+    #[prost(string, tag = "2")]
+    pub cid: ::prost::alloc::string::String,
+    /// Bytes of all its blocks, as the folder says.
+    #[prost(uint64, tag = "3")]
+    pub cumulative_bytes: u64,
+    /// What it is; unspecified where it was not looked at.
+    #[prost(enumeration = "EntryKind", tag = "4")]
+    pub kind: i32,
+    /// Bytes of a file; absent where unknown, and for all others.
+    #[prost(uint64, optional, tag = "5")]
+    pub bytes: ::core::option::Option<u64>,
+}
+/// Asks for the facts of a file or folder.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentStatRequest {
+    /// Its path.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// How long to wait for any missing block.
+    #[prost(uint64, tag = "2")]
+    pub timeout_ms: u64,
+}
+/// What a root block says. Nothing below it was looked at.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentStatResponse {
+    /// Its CID.
+    #[prost(string, tag = "1")]
+    pub cid: ::prost::alloc::string::String,
+    /// What it is.
+    #[prost(enumeration = "EntryKind", tag = "2")]
+    pub kind: i32,
+    /// Bytes of the file; 0 for all others.
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+    /// Bytes of all blocks, as the links say; a block that occurs twice counts twice.
+    #[prost(uint64, tag = "4")]
+    pub cumulative_bytes: u64,
+    /// Bytes of the root block.
+    #[prost(uint64, tag = "5")]
+    pub block_bytes: u64,
+    /// Links of the root block: chunks, entries or shards.
+    #[prost(uint64, tag = "6")]
+    pub links: u64,
+    /// Whether it is a folder in shards, so that `links` does not tell its entries.
+    #[prost(bool, tag = "7")]
+    pub sharded: bool,
+    /// Permission bits, where they were kept.
+    #[prost(uint32, optional, tag = "8")]
+    pub mode: ::core::option::Option<u32>,
+    /// Time of the last change, where it was kept.
+    #[prost(message, optional, tag = "9")]
+    pub mtime: ::core::option::Option<Mtime>,
+    /// What a symbolic link points to; empty for all others.
+    #[prost(bytes = "bytes", tag = "10")]
+    pub target: ::prost::bytes::Bytes,
+    /// Codec of the root block: raw, dag-pb, dag-cbor or dag-json.
+    #[prost(string, tag = "11")]
+    pub codec: ::prost::alloc::string::String,
+}
+/// Asks for a CAR.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentExportCarRequest {
+    /// Path of the root.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// How long to wait for any missing block.
+    #[prost(uint64, tag = "2")]
+    pub timeout_ms: u64,
+}
+/// The next bytes of a CAR.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentExportCarResponse {
+    #[prost(oneof = "content_export_car_response::Response", tags = "1, 2")]
+    pub response: ::core::option::Option<content_export_car_response::Response>,
+}
+/// Nested message and enum types in `ContentExportCarResponse`.
+pub mod content_export_car_response {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Response {
+        /// At most 1,048,576 bytes.
+        #[prost(bytes, tag = "1")]
+        Chunk(::prost::bytes::Bytes),
+        /// The CAR is complete; the last message. A stream that ends without it has broken.
+        #[prost(message, tag = "2")]
+        End(super::ExportEnd),
+    }
+}
+/// What a CAR holds.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExportEnd {
+    /// Blocks in it.
+    #[prost(uint64, tag = "1")]
+    pub blocks: u64,
+    /// Bytes of the whole CAR.
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
+    /// The root.
+    #[prost(string, tag = "3")]
+    pub root: ::prost::alloc::string::String,
+}
+/// One message of an import of a CAR.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentImportCarRequest {
+    #[prost(oneof = "content_import_car_request::Request", tags = "1, 2, 3")]
+    pub request: ::core::option::Option<content_import_car_request::Request>,
+}
+/// Nested message and enum types in `ContentImportCarRequest`.
+pub mod content_import_car_request {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Request {
+        /// How to import; the first message, and no other.
+        #[prost(message, tag = "1")]
+        Options(super::ImportCarOptions),
+        /// The next bytes of the CAR: at most 1,048,576.
+        #[prost(bytes, tag = "2")]
+        Chunk(::prost::bytes::Bytes),
+        /// The CAR is complete; the last message.
+        #[prost(message, tag = "3")]
+        End(super::AddEnd),
+    }
+}
+/// How to import a CAR.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ImportCarOptions {
+    /// Do not pin the roots.
+    #[prost(bool, tag = "1")]
+    pub unpinned: bool,
+}
+/// A CAR that was imported.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentImportCarResponse {
+    /// The roots that its header names, at most 800.
+    #[prost(string, repeated, tag = "1")]
+    pub roots: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Blocks in it.
+    #[prost(uint64, tag = "2")]
+    pub blocks: u64,
+    /// Bytes of these blocks.
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+    /// Whether the roots are pinned.
+    #[prost(bool, tag = "4")]
+    pub pinned: bool,
+}
+/// Asks for a value.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentDagGetRequest {
+    /// Its path.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// How long to wait for any missing block.
+    #[prost(uint64, tag = "2")]
+    pub timeout_ms: u64,
+    /// The form.
+    #[prost(enumeration = "content_dag_get_request::Form", tag = "3")]
+    pub form: i32,
+}
+/// Nested message and enum types in `ContentDagGetRequest`.
+pub mod content_dag_get_request {
+    /// Forms in which a value is shown.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Form {
+        /// `FORM_DAG_JSON`.
+        Unspecified = 0,
+        /// Text.
+        DagJson = 1,
+        /// Bytes, in the canonical form.
+        DagCbor = 2,
+    }
+    impl Form {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "FORM_UNSPECIFIED",
+                Self::DagJson => "FORM_DAG_JSON",
+                Self::DagCbor => "FORM_DAG_CBOR",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "FORM_UNSPECIFIED" => Some(Self::Unspecified),
+                "FORM_DAG_JSON" => Some(Self::DagJson),
+                "FORM_DAG_CBOR" => Some(Self::DagCbor),
+                _ => None,
+            }
+        }
+    }
+}
+/// The next bytes of a value.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentDagGetResponse {
+    /// At most 1,048,576 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub chunk: ::prost::bytes::Bytes,
+}
+/// Gives a value to keep.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentDagPutRequest {
+    /// The value: at most 4,194,304 bytes of dag-json, or 2,097,152 of dag-cbor.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub value: ::prost::bytes::Bytes,
+    /// Its form. It is kept as dag-cbor.
+    #[prost(enumeration = "content_dag_get_request::Form", tag = "2")]
+    pub form: i32,
+    /// Hash function: sha2-256, sha2-512 or blake3; empty for sha2-256.
+    #[prost(string, tag = "3")]
+    pub hash: ::prost::alloc::string::String,
+    /// Whether to pin it with all that it links to.
+    #[prost(bool, tag = "4")]
+    pub pin: bool,
+}
+/// A value that is kept.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentDagPutResponse {
+    /// Its CID.
+    #[prost(string, tag = "1")]
+    pub cid: ::prost::alloc::string::String,
+    /// Bytes of its block.
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
+}
+/// Asks for the size of all below a root.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentDagStatRequest {
+    /// Path of the root.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// How long to wait for any missing block.
+    #[prost(uint64, tag = "2")]
+    pub timeout_ms: u64,
+}
+/// What was counted so far.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentDagStatResponse {
+    /// The root.
+    #[prost(string, tag = "1")]
+    pub cid: ::prost::alloc::string::String,
+    /// Blocks, each once.
+    #[prost(uint64, tag = "2")]
+    pub blocks: u64,
+    /// Bytes of these blocks.
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+    /// Whether these are all.
+    #[prost(bool, tag = "4")]
+    pub done: bool,
+}
+/// Asks for a block.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentBlockGetRequest {
+    /// Its CID.
+    #[prost(string, tag = "1")]
+    pub cid: ::prost::alloc::string::String,
+    /// How long to wait for it.
+    #[prost(uint64, tag = "2")]
+    pub timeout_ms: u64,
+}
+/// A block.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentBlockGetResponse {
+    /// Its bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub data: ::prost::bytes::Bytes,
+}
+/// Gives a block to keep.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentBlockPutRequest {
+    /// Its bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub data: ::prost::bytes::Bytes,
+    /// Its codec: raw, dag-pb, dag-cbor or dag-json; empty for raw. The bytes must be of this codec.
+    #[prost(string, tag = "2")]
+    pub codec: ::prost::alloc::string::String,
+    /// Hash function: sha2-256, sha2-512 or blake3; empty for sha2-256.
+    #[prost(string, tag = "3")]
+    pub hash: ::prost::alloc::string::String,
+    /// Version of its CID: 0 takes dag-pb and sha2-256; absent for 1.
+    #[prost(uint32, optional, tag = "4")]
+    pub cid_version: ::core::option::Option<u32>,
+    /// Whether to pin it, without what it links to.
+    #[prost(bool, tag = "5")]
+    pub pin: bool,
+}
+/// A block that is kept.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentBlockPutResponse {
+    /// Its CID.
+    #[prost(string, tag = "1")]
+    pub cid: ::prost::alloc::string::String,
+    /// Its bytes.
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
+}
+/// Asks for the length of a block.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentBlockStatRequest {
+    /// Its CID.
+    #[prost(string, tag = "1")]
+    pub cid: ::prost::alloc::string::String,
+    /// How long to wait for it.
+    #[prost(uint64, tag = "2")]
+    pub timeout_ms: u64,
+}
+/// A block's length.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentBlockStatResponse {
+    /// Its CID.
+    #[prost(string, tag = "1")]
+    pub cid: ::prost::alloc::string::String,
+    /// Its bytes.
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
+}
+/// Names a block to drop.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentBlockRemoveRequest {
+    /// Its CID.
+    #[prost(string, tag = "1")]
+    pub cid: ::prost::alloc::string::String,
+}
+/// The block was dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContentBlockRemoveResponse {}
+/// What an entry of a folder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EntryKind {
+    /// It was not looked at.
+    Unspecified = 0,
+    /// A file.
+    File = 1,
+    /// A folder.
+    Folder = 2,
+    /// A symbolic link.
+    Symlink = 3,
+    /// No part of a file system, as dag-cbor.
+    Other = 4,
+}
+impl EntryKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ENTRY_KIND_UNSPECIFIED",
+            Self::File => "ENTRY_KIND_FILE",
+            Self::Folder => "ENTRY_KIND_FOLDER",
+            Self::Symlink => "ENTRY_KIND_SYMLINK",
+            Self::Other => "ENTRY_KIND_OTHER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ENTRY_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "ENTRY_KIND_FILE" => Some(Self::File),
+            "ENTRY_KIND_FOLDER" => Some(Self::Folder),
+            "ENTRY_KIND_SYMLINK" => Some(Self::Symlink),
+            "ENTRY_KIND_OTHER" => Some(Self::Other),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 pub mod content_client {
@@ -1154,7 +1696,12 @@ pub mod content_client {
     )]
     use tonic::codegen::http::Uri;
     use tonic::codegen::*;
-    /// Files by their CID.
+    /// Files, folders and blocks by their CID.
+    ///
+    /// A path is `CID`, `CID/name/name` or `/ipfs/CID/name`, at most 16 KiB; `.` and `..` are refused (`BAD_PATH`,
+    /// InvalidArgument). A call that needs a block nobody has fails with `CONTENT_NOT_FOUND` (DeadlineExceeded) once it has
+    /// waited `timeout_ms` for it: milliseconds, 0 for 60,000, at most 24 hours. What the blocks hold is not believed: trees
+    /// that are damaged, too deep or lie about their size are refused with `BAD_CONTENT` (FailedPrecondition).
     #[derive(Debug, Clone)]
     pub struct ContentClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -1220,12 +1767,16 @@ pub mod content_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Imports a file. The first message carries the options, the last the end, those between them the bytes. The file is
-        /// kept once the answer is there. Reason when the stream ends without `end`: `UPLOAD_BROKEN` (InvalidArgument).
+        /// Imports files and folders. The first message carries the options, the last the end, those between them entries and
+        /// bytes. What is answered last, the roots, is kept. Reasons: `UPLOAD_BROKEN` (InvalidArgument) when the stream ends
+        /// without `end`; `BAD_PATH` (InvalidArgument) for a path that leaves its folder, has empty parts or comes twice.
         pub async fn add(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::ContentAddRequest>,
-        ) -> std::result::Result<tonic::Response<super::ContentAddResponse>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ContentAddResponse>>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
@@ -1235,9 +1786,9 @@ pub mod content_client {
             let mut req = request.into_streaming_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("rustle.admin.v1.Content", "Add"));
-            self.inner.client_streaming(req, path, codec).await
+            self.inner.streaming(req, path, codec).await
         }
-        /// Reads a file, from here or from peers. Reason when no one has it in time: `CONTENT_NOT_FOUND` (DeadlineExceeded).
+        /// Reads a file, from here or from peers.
         pub async fn cat(
             &mut self,
             request: impl tonic::IntoRequest<super::ContentCatRequest>,
@@ -1256,6 +1807,216 @@ pub mod content_client {
                 .insert(GrpcMethod::new("rustle.admin.v1.Content", "Cat"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Reads a file, or a folder with all that is in it, depth first; folders come before what is in them.
+        pub async fn get(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ContentGetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ContentGetResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Content/Get");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Content", "Get"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Lists a folder; a file or symbolic link is listed as the one entry that it is, without a name.
+        pub async fn list(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ContentListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ContentListResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Content/List");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Content", "List"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Says what the root block of a file or folder says.
+        pub async fn stat(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ContentStatRequest>,
+        ) -> std::result::Result<tonic::Response<super::ContentStatResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Content/Stat");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Content", "Stat"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Writes all blocks below a root as a CAR of version 1, each once, depth first; the same root gives the same bytes.
+        pub async fn export_car(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ContentExportCarRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ContentExportCarResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Content/ExportCar");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Content", "ExportCar"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Reads the blocks of a CAR of version 1 or 2. Each is checked against its CID. The first message carries the options,
+        /// the last the end. A CAR that is cut off or damaged: `BAD_CAR` (InvalidArgument); then nothing is pinned.
+        pub async fn import_car(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::ContentImportCarRequest>,
+        ) -> std::result::Result<tonic::Response<super::ContentImportCarResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Content/ImportCar");
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Content", "ImportCar"));
+            self.inner.client_streaming(req, path, codec).await
+        }
+        /// Shows a block, or a value in it, as dag-json or dag-cbor. Names of the path are followed through folders, maps, lists
+        /// and links.
+        pub async fn dag_get(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ContentDagGetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ContentDagGetResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Content/DagGet");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Content", "DagGet"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Makes a block of dag-json or dag-cbor. Reason when it is neither: `BAD_CONTENT` (InvalidArgument).
+        pub async fn dag_put(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ContentDagPutRequest>,
+        ) -> std::result::Result<tonic::Response<super::ContentDagPutResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Content/DagPut");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Content", "DagPut"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Counts all blocks below a root, each once. Answers come as it counts on; the last has `done`.
+        pub async fn dag_stat(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ContentDagStatRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ContentDagStatResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Content/DagStat");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Content", "DagStat"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Gives the bytes of a block.
+        pub async fn block_get(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ContentBlockGetRequest>,
+        ) -> std::result::Result<tonic::Response<super::ContentBlockGetResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Content/BlockGet");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Content", "BlockGet"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Keeps a block of at most 2,097,152 bytes. Reason for one that is longer: `BAD_CONTENT` (InvalidArgument).
+        pub async fn block_put(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ContentBlockPutRequest>,
+        ) -> std::result::Result<tonic::Response<super::ContentBlockPutResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Content/BlockPut");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Content", "BlockPut"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says how long a block is.
+        pub async fn block_stat(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ContentBlockStatRequest>,
+        ) -> std::result::Result<tonic::Response<super::ContentBlockStatResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Content/BlockStat");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Content", "BlockStat"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Drops a block from this node. Reasons: `BLOCK_NOT_FOUND` (NotFound) when it is not here, `PINNED`
+        /// (FailedPrecondition) when a pin or a chain needs it.
+        pub async fn block_remove(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ContentBlockRemoveRequest>,
+        ) -> std::result::Result<tonic::Response<super::ContentBlockRemoveResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Content/BlockRemove");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Content", "BlockRemove"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1271,24 +2032,123 @@ pub mod content_server {
     /// Generated trait containing gRPC methods that should be implemented for use with ContentServer.
     #[async_trait]
     pub trait Content: std::marker::Send + std::marker::Sync + 'static {
-        /// Imports a file. The first message carries the options, the last the end, those between them the bytes. The file is
-        /// kept once the answer is there. Reason when the stream ends without `end`: `UPLOAD_BROKEN` (InvalidArgument).
+        /// Server streaming response type for the Add method.
+        type AddStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ContentAddResponse, tonic::Status>,
+            > + std::marker::Send
+            + 'static;
+        /// Imports files and folders. The first message carries the options, the last the end, those between them entries and
+        /// bytes. What is answered last, the roots, is kept. Reasons: `UPLOAD_BROKEN` (InvalidArgument) when the stream ends
+        /// without `end`; `BAD_PATH` (InvalidArgument) for a path that leaves its folder, has empty parts or comes twice.
         async fn add(
             &self,
             request: tonic::Request<tonic::Streaming<super::ContentAddRequest>>,
-        ) -> std::result::Result<tonic::Response<super::ContentAddResponse>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<Self::AddStream>, tonic::Status>;
         /// Server streaming response type for the Cat method.
         type CatStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::ContentCatResponse, tonic::Status>,
             > + std::marker::Send
             + 'static;
-        /// Reads a file, from here or from peers. Reason when no one has it in time: `CONTENT_NOT_FOUND` (DeadlineExceeded).
+        /// Reads a file, from here or from peers.
         async fn cat(
             &self,
             request: tonic::Request<super::ContentCatRequest>,
         ) -> std::result::Result<tonic::Response<Self::CatStream>, tonic::Status>;
+        /// Server streaming response type for the Get method.
+        type GetStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ContentGetResponse, tonic::Status>,
+            > + std::marker::Send
+            + 'static;
+        /// Reads a file, or a folder with all that is in it, depth first; folders come before what is in them.
+        async fn get(
+            &self,
+            request: tonic::Request<super::ContentGetRequest>,
+        ) -> std::result::Result<tonic::Response<Self::GetStream>, tonic::Status>;
+        /// Server streaming response type for the List method.
+        type ListStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ContentListResponse, tonic::Status>,
+            > + std::marker::Send
+            + 'static;
+        /// Lists a folder; a file or symbolic link is listed as the one entry that it is, without a name.
+        async fn list(
+            &self,
+            request: tonic::Request<super::ContentListRequest>,
+        ) -> std::result::Result<tonic::Response<Self::ListStream>, tonic::Status>;
+        /// Says what the root block of a file or folder says.
+        async fn stat(
+            &self,
+            request: tonic::Request<super::ContentStatRequest>,
+        ) -> std::result::Result<tonic::Response<super::ContentStatResponse>, tonic::Status>;
+        /// Server streaming response type for the ExportCar method.
+        type ExportCarStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ContentExportCarResponse, tonic::Status>,
+            > + std::marker::Send
+            + 'static;
+        /// Writes all blocks below a root as a CAR of version 1, each once, depth first; the same root gives the same bytes.
+        async fn export_car(
+            &self,
+            request: tonic::Request<super::ContentExportCarRequest>,
+        ) -> std::result::Result<tonic::Response<Self::ExportCarStream>, tonic::Status>;
+        /// Reads the blocks of a CAR of version 1 or 2. Each is checked against its CID. The first message carries the options,
+        /// the last the end. A CAR that is cut off or damaged: `BAD_CAR` (InvalidArgument); then nothing is pinned.
+        async fn import_car(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::ContentImportCarRequest>>,
+        ) -> std::result::Result<tonic::Response<super::ContentImportCarResponse>, tonic::Status>;
+        /// Server streaming response type for the DagGet method.
+        type DagGetStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ContentDagGetResponse, tonic::Status>,
+            > + std::marker::Send
+            + 'static;
+        /// Shows a block, or a value in it, as dag-json or dag-cbor. Names of the path are followed through folders, maps, lists
+        /// and links.
+        async fn dag_get(
+            &self,
+            request: tonic::Request<super::ContentDagGetRequest>,
+        ) -> std::result::Result<tonic::Response<Self::DagGetStream>, tonic::Status>;
+        /// Makes a block of dag-json or dag-cbor. Reason when it is neither: `BAD_CONTENT` (InvalidArgument).
+        async fn dag_put(
+            &self,
+            request: tonic::Request<super::ContentDagPutRequest>,
+        ) -> std::result::Result<tonic::Response<super::ContentDagPutResponse>, tonic::Status>;
+        /// Server streaming response type for the DagStat method.
+        type DagStatStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ContentDagStatResponse, tonic::Status>,
+            > + std::marker::Send
+            + 'static;
+        /// Counts all blocks below a root, each once. Answers come as it counts on; the last has `done`.
+        async fn dag_stat(
+            &self,
+            request: tonic::Request<super::ContentDagStatRequest>,
+        ) -> std::result::Result<tonic::Response<Self::DagStatStream>, tonic::Status>;
+        /// Gives the bytes of a block.
+        async fn block_get(
+            &self,
+            request: tonic::Request<super::ContentBlockGetRequest>,
+        ) -> std::result::Result<tonic::Response<super::ContentBlockGetResponse>, tonic::Status>;
+        /// Keeps a block of at most 2,097,152 bytes. Reason for one that is longer: `BAD_CONTENT` (InvalidArgument).
+        async fn block_put(
+            &self,
+            request: tonic::Request<super::ContentBlockPutRequest>,
+        ) -> std::result::Result<tonic::Response<super::ContentBlockPutResponse>, tonic::Status>;
+        /// Says how long a block is.
+        async fn block_stat(
+            &self,
+            request: tonic::Request<super::ContentBlockStatRequest>,
+        ) -> std::result::Result<tonic::Response<super::ContentBlockStatResponse>, tonic::Status>;
+        /// Drops a block from this node. Reasons: `BLOCK_NOT_FOUND` (NotFound) when it is not here, `PINNED`
+        /// (FailedPrecondition) when a pin or a chain needs it.
+        async fn block_remove(
+            &self,
+            request: tonic::Request<super::ContentBlockRemoveRequest>,
+        ) -> std::result::Result<tonic::Response<super::ContentBlockRemoveResponse>, tonic::Status>;
     }
-    /// Files by their CID.
+    /// Files, folders and blocks by their CID.
+    ///
+    /// A path is `CID`, `CID/name/name` or `/ipfs/CID/name`, at most 16 KiB; `.` and `..` are refused (`BAD_PATH`,
+    /// InvalidArgument). A call that needs a block nobody has fails with `CONTENT_NOT_FOUND` (DeadlineExceeded) once it has
+    /// waited `timeout_ms` for it: milliseconds, 0 for 60,000, at most 24 hours. What the blocks hold is not believed: trees
+    /// that are damaged, too deep or lie about their size are refused with `BAD_CONTENT` (FailedPrecondition).
     #[derive(Debug)]
     pub struct ContentServer<T> {
         inner: Arc<T>,
@@ -1362,9 +2222,10 @@ pub mod content_server {
                 "/rustle.admin.v1.Content/Add" => {
                     #[allow(non_camel_case_types)]
                     struct AddSvc<T: Content>(pub Arc<T>);
-                    impl<T: Content> tonic::server::ClientStreamingService<super::ContentAddRequest> for AddSvc<T> {
+                    impl<T: Content> tonic::server::StreamingService<super::ContentAddRequest> for AddSvc<T> {
                         type Response = super::ContentAddResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type ResponseStream = T::AddStream;
+                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
                         fn call(
                             &mut self,
                             request: tonic::Request<tonic::Streaming<super::ContentAddRequest>>,
@@ -1391,7 +2252,7 @@ pub mod content_server {
                                 max_decoding_message_size,
                                 max_encoding_message_size,
                             );
-                        let res = grpc.client_streaming(method, req).await;
+                        let res = grpc.streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
@@ -1430,6 +2291,455 @@ pub mod content_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Content/Get" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetSvc<T: Content>(pub Arc<T>);
+                    impl<T: Content> tonic::server::ServerStreamingService<super::ContentGetRequest> for GetSvc<T> {
+                        type Response = super::ContentGetResponse;
+                        type ResponseStream = T::GetStream;
+                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ContentGetRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Content>::get(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Content/List" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSvc<T: Content>(pub Arc<T>);
+                    impl<T: Content> tonic::server::ServerStreamingService<super::ContentListRequest> for ListSvc<T> {
+                        type Response = super::ContentListResponse;
+                        type ResponseStream = T::ListStream;
+                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ContentListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Content>::list(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Content/Stat" => {
+                    #[allow(non_camel_case_types)]
+                    struct StatSvc<T: Content>(pub Arc<T>);
+                    impl<T: Content> tonic::server::UnaryService<super::ContentStatRequest> for StatSvc<T> {
+                        type Response = super::ContentStatResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ContentStatRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Content>::stat(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StatSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Content/ExportCar" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExportCarSvc<T: Content>(pub Arc<T>);
+                    impl<T: Content> tonic::server::ServerStreamingService<super::ContentExportCarRequest> for ExportCarSvc<T> {
+                        type Response = super::ContentExportCarResponse;
+                        type ResponseStream = T::ExportCarStream;
+                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ContentExportCarRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Content>::export_car(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExportCarSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Content/ImportCar" => {
+                    #[allow(non_camel_case_types)]
+                    struct ImportCarSvc<T: Content>(pub Arc<T>);
+                    impl<T: Content> tonic::server::ClientStreamingService<super::ContentImportCarRequest> for ImportCarSvc<T> {
+                        type Response = super::ContentImportCarResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<tonic::Streaming<super::ContentImportCarRequest>>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Content>::import_car(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ImportCarSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.client_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Content/DagGet" => {
+                    #[allow(non_camel_case_types)]
+                    struct DagGetSvc<T: Content>(pub Arc<T>);
+                    impl<T: Content> tonic::server::ServerStreamingService<super::ContentDagGetRequest> for DagGetSvc<T> {
+                        type Response = super::ContentDagGetResponse;
+                        type ResponseStream = T::DagGetStream;
+                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ContentDagGetRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Content>::dag_get(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DagGetSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Content/DagPut" => {
+                    #[allow(non_camel_case_types)]
+                    struct DagPutSvc<T: Content>(pub Arc<T>);
+                    impl<T: Content> tonic::server::UnaryService<super::ContentDagPutRequest> for DagPutSvc<T> {
+                        type Response = super::ContentDagPutResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ContentDagPutRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Content>::dag_put(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DagPutSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Content/DagStat" => {
+                    #[allow(non_camel_case_types)]
+                    struct DagStatSvc<T: Content>(pub Arc<T>);
+                    impl<T: Content> tonic::server::ServerStreamingService<super::ContentDagStatRequest> for DagStatSvc<T> {
+                        type Response = super::ContentDagStatResponse;
+                        type ResponseStream = T::DagStatStream;
+                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ContentDagStatRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Content>::dag_stat(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DagStatSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Content/BlockGet" => {
+                    #[allow(non_camel_case_types)]
+                    struct BlockGetSvc<T: Content>(pub Arc<T>);
+                    impl<T: Content> tonic::server::UnaryService<super::ContentBlockGetRequest> for BlockGetSvc<T> {
+                        type Response = super::ContentBlockGetResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ContentBlockGetRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Content>::block_get(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BlockGetSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Content/BlockPut" => {
+                    #[allow(non_camel_case_types)]
+                    struct BlockPutSvc<T: Content>(pub Arc<T>);
+                    impl<T: Content> tonic::server::UnaryService<super::ContentBlockPutRequest> for BlockPutSvc<T> {
+                        type Response = super::ContentBlockPutResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ContentBlockPutRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Content>::block_put(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BlockPutSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Content/BlockStat" => {
+                    #[allow(non_camel_case_types)]
+                    struct BlockStatSvc<T: Content>(pub Arc<T>);
+                    impl<T: Content> tonic::server::UnaryService<super::ContentBlockStatRequest> for BlockStatSvc<T> {
+                        type Response = super::ContentBlockStatResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ContentBlockStatRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Content>::block_stat(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BlockStatSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Content/BlockRemove" => {
+                    #[allow(non_camel_case_types)]
+                    struct BlockRemoveSvc<T: Content>(pub Arc<T>);
+                    impl<T: Content> tonic::server::UnaryService<super::ContentBlockRemoveRequest> for BlockRemoveSvc<T> {
+                        type Response = super::ContentBlockRemoveResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ContentBlockRemoveRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Content>::block_remove(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BlockRemoveSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

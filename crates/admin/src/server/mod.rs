@@ -33,6 +33,8 @@ use crate::token::Token;
 
 /// Largest request message: a chunk of 1 MiB, or a block's body with its topics, and room.
 pub const REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Largest request message of service `Content`: a value of 4 MiB as text, or a block of 2 MiB, and room.
+pub const CONTENT_REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024 + 64 * 1024;
 /// Largest answer message; lists are the largest.
 pub const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Calls at once on one connection. Further ones wait in the client.
@@ -41,6 +43,12 @@ pub const STREAMS_PER_CONNECTION_MAX: u32 = 64;
 pub const CONNECTIONS_MAX: usize = 64;
 /// Largest header list of a call (RFC 9113, SETTINGS_MAX_HEADER_LIST_SIZE).
 pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
+/// Bytes of one stream that may be on their way to this side: a few chunks, so that files come at the pace of memory.
+pub(crate) const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// Bytes of all streams of a connection that may be on their way to this side.
+pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+/// Largest HTTP/2 frame: each costs a turn through the layers.
+pub(crate) const FRAME_BYTES_MAX: u32 = 256 * 1024;
 /// Streams that a client may open and reset before they are looked at (the "rapid reset" attack, CVE-2023-44487).
 const RESET_STREAMS_MAX: usize = 20;
 /// A silent connection is asked whether it lives after this time ...
@@ -161,6 +169,9 @@ fn transport(
 ) -> Transport<tower::layer::util::Stack<InterceptorLayer<Guard>, tower::layer::util::Identity>> {
     Transport::builder()
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES_MAX)
         .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
         .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS_MAX))
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
@@ -208,7 +219,7 @@ async fn routes<B: Backend>(
         )
         .add_service(
             ContentServer::new(service.clone())
-                .max_decoding_message_size(REQUEST_BYTES_MAX)
+                .max_decoding_message_size(CONTENT_REQUEST_BYTES_MAX)
                 .max_encoding_message_size(ANSWER_BYTES_MAX),
         )
         .add_service(

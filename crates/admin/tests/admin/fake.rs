@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
 use rustle_admin::fault::reason;
 use rustle_admin::views::*;
@@ -76,7 +76,7 @@ impl Fake {
         chain.resolve(chains.iter().map(|(id, name)| (*id, name.as_str())))
     }
 
-    fn note(&self, asked: impl std::fmt::Debug) {
+    pub(crate) fn note(&self, asked: impl std::fmt::Debug) {
         self.asked
             .lock()
             .expect("no panic while locked")
@@ -235,47 +235,6 @@ impl Backend for Fake {
                 reachability: Reachability::Unreachable,
             },
         })
-    }
-
-    async fn add(&self, profile: Profile, mut bytes: Flow<Bytes>) -> Result<Added, Fault> {
-        let (mut whole, mut blocks) = (BytesMut::new(), 0);
-        while let Some(chunk) = bytes.next().await {
-            let chunk = match chunk {
-                Ok(chunk) => chunk,
-                Err(fault) => {
-                    self.note(("broken", fault.reason));
-                    return Err(fault);
-                }
-            };
-            whole.extend_from_slice(&chunk);
-            blocks += 1;
-        }
-        self.note(("add", profile, whole.len()));
-        let cid = BlockId::of(&whole).cid();
-        let bytes = whole.len() as u64;
-        self.files
-            .lock()
-            .expect("no panic while locked")
-            .push((cid, whole.freeze()));
-        Ok(Added { cid, bytes, blocks })
-    }
-
-    async fn cat(&self, query: CatQuery) -> Result<Flow<Bytes>, Fault> {
-        self.note(("cat", query));
-        let files = self.files.lock().expect("no panic while locked");
-        let Some((_, bytes)) = files.iter().find(|(cid, _)| *cid == query.cid) else {
-            let fault = Fault::new(
-                FaultKind::DeadlineExceeded,
-                reason::CONTENT_NOT_FOUND,
-                "nobody has it",
-            );
-            // Found out only after the answer has begun, as in a real node.
-            return Ok(stream::iter([Err(fault)]).boxed());
-        };
-        let start = usize::try_from(query.offset).expect("small").min(bytes.len());
-        let length = query.length.map_or(usize::MAX, |length| length as usize);
-        let end = start.saturating_add(length).min(bytes.len());
-        Ok(stream::iter([Ok(bytes.slice(start..end))]).boxed())
     }
 
     async fn create_chain(&self, name: String) -> Result<ChainId, Fault> {

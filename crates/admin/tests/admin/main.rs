@@ -1,10 +1,12 @@
 //! The interface over real sockets: each call, each door, each kind of failure.
 
 mod calls;
+mod content;
 mod doors;
 mod fake;
 mod refusals;
 mod routing;
+mod trees;
 
 use std::path::PathBuf;
 use std::sync::Arc;

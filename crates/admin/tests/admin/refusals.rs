@@ -27,6 +27,13 @@ async fn raw(running: &Running) -> Channel {
         .expect("the socket answers")
 }
 
+/// Sends all of an import, and takes all of its answer.
+async fn add(content: &mut ContentClient<Channel>, parts: Vec<ContentAddRequest>) -> Result<(), Status> {
+    let mut answers = content.add(tokio_stream::iter(parts)).await?.into_inner();
+    while answers.message().await?.is_some() {}
+    Ok(())
+}
+
 fn assert_bad_argument(what: &str, status: &Status) {
     assert_eq!(status.code(), Code::InvalidArgument, "{what}: {status}");
     let info = status
@@ -136,7 +143,12 @@ async fn an_upload_has_options_first_and_small_chunks() {
     let running = Running::start().await;
     let mut content = ContentClient::new(raw(&running).await);
     let part = |part| ContentAddRequest { request: Some(part) };
-    let options = |profile| part(Part::Options(AddOptions { profile }));
+    let options = |profile| {
+        part(Part::Options(AddOptions {
+            profile,
+            ..AddOptions::default()
+        }))
+    };
     let chunk = |len: usize| part(Part::Chunk(vec![0; len].into()));
     let end = |bytes| part(Part::End(AddEnd { bytes }));
 
@@ -152,13 +164,13 @@ async fn an_upload_has_options_first_and_small_chunks() {
         ("a chunk too large", vec![options(0), chunk(CHUNK_BYTES_MAX + 1)]),
         ("only an end", vec![end(0)]),
     ] {
-        assert_bad_argument(what, &content.add(tokio_stream::iter(parts)).await.unwrap_err());
+        assert_bad_argument(what, &add(&mut content, parts).await.unwrap_err());
     }
     for (what, parts) in [
         ("no end", vec![options(0), chunk(1)]),
         ("a chunk is missing", vec![options(0), chunk(1), end(2)]),
     ] {
-        let status = content.add(tokio_stream::iter(parts)).await.unwrap_err();
+        let status = add(&mut content, parts).await.unwrap_err();
         assert_eq!(
             status.get_details_error_info().unwrap().reason,
             reason::UPLOAD_BROKEN,
@@ -167,8 +179,7 @@ async fn an_upload_has_options_first_and_small_chunks() {
     }
     assert!(running.fake.files.lock().unwrap().is_empty());
 
-    let huge = content
-        .add(tokio_stream::iter([options(0), chunk(3 << 20)]))
+    let huge = add(&mut content, vec![options(0), chunk(5 << 20)])
         .await
         .unwrap_err();
     assert!(
@@ -178,14 +189,8 @@ async fn an_upload_has_options_first_and_small_chunks() {
         ),
         "{huge}"
     );
-    content
-        .add(tokio_stream::iter([
-            options(0),
-            chunk(CHUNK_BYTES_MAX),
-            end(CHUNK_BYTES_MAX as u64),
-        ]))
-        .await
-        .unwrap();
+    let whole = vec![options(0), chunk(CHUNK_BYTES_MAX), end(CHUNK_BYTES_MAX as u64)];
+    add(&mut content, whole).await.unwrap();
 }
 
 #[tokio::test]

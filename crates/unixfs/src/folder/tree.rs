@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+
 use super::{FolderBuilder, FolderError};
 use crate::profile::ImportProfile;
 use crate::tree::{Block, Linked};
@@ -21,6 +23,19 @@ pub struct FolderTree {
     /// The open folders below the root with their names.
     open: Vec<(Vec<u8>, FolderBuilder)>,
     blocks: VecDeque<Block>,
+    /// Folders that were closed, where they are to be told.
+    closed: Option<VecDeque<(Bytes, Linked)>>,
+}
+
+/// A tree whose folders are all closed.
+#[derive(Debug)]
+pub struct FinishedTree {
+    /// The root.
+    pub root: Linked,
+    /// The last blocks; the root's comes last.
+    pub blocks: VecDeque<Block>,
+    /// The last folders, where they are told; see [`FolderTree::poll_folder`].
+    pub folders: VecDeque<(Bytes, Linked)>,
 }
 
 // === impl FolderTree ===
@@ -33,6 +48,16 @@ impl FolderTree {
             root: FolderBuilder::new(profile, metadata),
             open: Vec::new(),
             blocks: VecDeque::new(),
+            closed: None,
+        }
+    }
+
+    /// The same tree, which tells each folder below the root when it is closed.
+    #[must_use]
+    pub fn telling_folders(self) -> Self {
+        Self {
+            closed: Some(VecDeque::new()),
+            ..self
         }
     }
 
@@ -45,14 +70,29 @@ impl FolderTree {
 
     /// Adds a folder, which may stay empty, with its metadata. It comes before what is in it.
     pub fn add_folder(&mut self, path: &[&[u8]], metadata: &Metadata) -> Result<(), FolderError> {
+        let open = self.open.iter().map(|(name, _)| &name[..]);
+        if !path.is_empty() && open.take(path.len()).eq(path.iter().copied()) {
+            let name = path.last().copied().unwrap_or_default();
+            return Err(FolderError::Twice(Bytes::copy_from_slice(name)));
+        }
         self.enter(path, metadata)
     }
 
-    /// Closes all folders and gives the root. The last blocks then wait in `poll_block`.
-    pub fn finish(mut self) -> Result<(Linked, VecDeque<Block>), FolderError> {
+    /// Closes all folders.
+    pub fn finish(mut self) -> Result<FinishedTree, FolderError> {
         self.close_to(0)?;
         let root = close(self.root, &mut self.blocks)?;
-        Ok((root, self.blocks))
+        Ok(FinishedTree {
+            root,
+            blocks: self.blocks,
+            folders: self.closed.unwrap_or_default(),
+        })
+    }
+
+    /// The next folder that was closed, with its path, where [`FolderTree::telling_folders`] asked for it. Children come
+    /// before the folders that they are in.
+    pub fn poll_folder(&mut self) -> Option<(Bytes, Linked)> {
+        self.closed.as_mut()?.pop_front()
     }
 
     /// The next finished block; children come before the folders that link to them.
@@ -88,6 +128,11 @@ impl FolderTree {
             };
             let linked = close(builder, &mut self.blocks)?;
             self.innermost().add(&name, linked)?;
+            if let Some(closed) = &mut self.closed {
+                let names = self.open.iter().map(|(name, _)| &name[..]);
+                let path: Vec<&[u8]> = names.chain([&name[..]]).collect();
+                closed.push_back((path.join(&b'/').into(), linked));
+            }
         }
         Ok(())
     }
@@ -129,13 +174,13 @@ mod tests {
         tree.add(&split("a/file"), file("shallow")).unwrap();
         tree.add_folder(&split("empty"), &Metadata::NONE).unwrap();
         tree.add(&split("z"), file("")).unwrap();
-        let (root, blocks) = tree.finish().unwrap();
+        let tree = tree.finish().unwrap();
 
         assert_eq!(
-            root.cid.to_string(),
+            tree.root.cid.to_string(),
             "QmPeCWusnUbwNRiUQsH41pH2LBRYoKCpjLYqpRqQU4Y4yH"
         );
-        assert_eq!(blocks.len(), 5, "one a folder");
+        assert_eq!(tree.blocks.len(), 5, "one a folder");
     }
 
     #[test]
@@ -163,6 +208,13 @@ mod tests {
             tsize: 0,
         };
         let new = || FolderTree::new(ImportProfile::KUBO_2015, Metadata::NONE);
+
+        let mut tree = new();
+        tree.add_folder(&split("a/b"), &Metadata::NONE).unwrap();
+        let again = tree.add_folder(&split("a/b"), &Metadata::NONE);
+        assert_eq!(again, Err(FolderError::Twice("b".into())));
+        let above = tree.add_folder(&split("a"), &Metadata::NONE);
+        assert_eq!(above, Err(FolderError::Twice("a".into())));
 
         let mut tree = new();
         tree.add(&split("a/1"), leaf).unwrap();

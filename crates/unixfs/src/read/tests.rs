@@ -399,3 +399,47 @@ proptest! {
         let _ = reader.supply(&root, blocks[&root].clone()).and_then(|()| reader.poll().map(drop));
     }
 }
+
+#[test]
+fn no_more_is_held_than_the_bound_whatever_sizes_are_declared() {
+    let chunk = 1 << 20;
+    let mut blocks = Blocks::new();
+    let leaves: Vec<Cid> = (0..64u8)
+        .map(|number| {
+            let bytes = Bytes::from(vec![number; chunk]);
+            let cid = cid_of(1, rustle_types::content::CODEC_RAW, &bytes);
+            blocks.insert(cid, bytes);
+            cid
+        })
+        .collect();
+    let honest: Vec<_> = leaves.iter().map(|cid| (*cid, chunk as u64)).collect();
+    let lying: Vec<_> = leaves.iter().map(|cid| (*cid, 1)).collect();
+    for (children, is_honest) in [(honest, true), (lying, false)] {
+        let root = node(&mut blocks, &children, None);
+        let mut reader = Reader::new(root);
+        let mut read = 0;
+        let end = loop {
+            let mut wants = reader.wants(u64::MAX);
+            while !wants.is_empty() {
+                for cid in wants {
+                    reader.supply(&cid, blocks[&cid].clone()).unwrap();
+                    assert!(reader.held <= HELD_BYTES_MAX + chunk, "{} bytes", reader.held);
+                }
+                wants = reader.wants(u64::MAX);
+            }
+            match reader.poll() {
+                Ok(Progress::Bytes(bytes)) => read += bytes.len(),
+                Ok(Progress::Need(cid)) => reader.supply(&cid, blocks[&cid].clone()).unwrap(),
+                end => break end,
+            }
+        };
+        if is_honest {
+            assert_eq!((end, read, reader.held), (Ok(Progress::Done), 64 * chunk, 0));
+        } else {
+            assert!(
+                matches!(end, Err(ReadError::WrongSize { declared: 1, .. })),
+                "{end:?}"
+            );
+        }
+    }
+}

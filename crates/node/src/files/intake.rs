@@ -1,0 +1,98 @@
+//! How do many blocks reach the disk without each waiting for it?
+//!
+//! They are written in groups, a few on their way while the next one fills. Bulk groups skip the log: they are flushed
+//! once, before the pins that name them are synced. So a crash leaves garbage, never a pin without its blocks.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use rustle_admin::Fault;
+use rustle_store::{Batch, Durability, StoreError, Table};
+use rustle_types::Cid;
+use tokio::task::JoinHandle;
+
+use super::pinned::pin_key;
+use crate::faults;
+use crate::shared::Shared;
+
+/// Bytes of blocks that are written together.
+const GROUP_BYTES: usize = 4 * 1024 * 1024;
+/// Groups on their way to the store.
+const GROUPS_MAX: usize = 2;
+
+/// Where blocks go.
+pub(super) struct Intake {
+    shared: Shared,
+    /// Whether blocks are written; else they are only counted.
+    keeps: bool,
+    group: Batch,
+    writing: VecDeque<JoinHandle<Result<(), StoreError>>>,
+    /// Whether some went past the log: a few blocks go with the pin.
+    has_bulk: bool,
+    pub(super) blocks: u64,
+}
+
+// === impl Intake ===
+
+impl Intake {
+    pub(super) fn new(shared: &Shared, keeps: bool) -> Self {
+        Self {
+            shared: shared.clone(),
+            keeps,
+            group: Batch::new(),
+            writing: VecDeque::new(),
+            has_bulk: false,
+            blocks: 0,
+        }
+    }
+
+    /// Takes a block whose bytes were checked against its CID.
+    pub(super) async fn put(&mut self, cid: Cid, bytes: Bytes) -> Result<(), Fault> {
+        self.blocks += 1;
+        if !self.keeps {
+            return Ok(());
+        }
+        self.group.put_block(cid, bytes);
+        if self.group.weight() < GROUP_BYTES {
+            return Ok(());
+        }
+        if GROUPS_MAX <= self.writing.len() {
+            self.written().await?;
+        }
+        let (group, storage) = (std::mem::take(&mut self.group), self.shared.storage.clone());
+        let write = async move { storage.commit(group, Durability::Bulk).await };
+        self.writing.push_back(self.shared.tasks.spawn(write));
+        self.has_bulk = true;
+        Ok(())
+    }
+
+    /// Makes all blocks durable, and pins these with all that they link to.
+    pub(super) async fn finish(mut self, pins: &[Cid]) -> Result<(), Fault> {
+        if !self.keeps {
+            return Ok(());
+        }
+        while !self.writing.is_empty() {
+            self.written().await?;
+        }
+        if self.has_bulk {
+            self.shared.storage.flush().await.map_err(faults::store)?;
+        }
+        let mut last = std::mem::take(&mut self.group);
+        for root in pins {
+            last.put(Table::Pins, pin_key(root), Vec::new());
+        }
+        let done = self.shared.storage.commit(last, Durability::Synced).await;
+        done.map_err(faults::store)
+    }
+
+    /// Waits for the oldest group.
+    async fn written(&mut self) -> Result<(), Fault> {
+        match self.writing.pop_front() {
+            Some(write) => write
+                .await
+                .map_err(|error| faults::internal(&error))?
+                .map_err(faults::store),
+            None => Ok(()),
+        }
+    }
+}
