@@ -26,6 +26,7 @@ mod proxy;
 mod routing;
 mod siege;
 mod steps;
+mod store;
 mod tunnels;
 
 use std::time::Duration;

@@ -3,6 +3,7 @@
 mod content;
 mod peers;
 mod routing;
+mod store;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub(crate) use self::content::{
 };
 pub(crate) use self::peers::PeerCommand;
 pub(crate) use self::routing::TunnelCommand;
+pub(crate) use self::store::{PinCommand, StoreCommand};
 use crate::duration::{self, Expiry};
 
 const AFTER_HELP: &str = "\
@@ -130,6 +132,12 @@ pub(crate) enum Command {
     /// Pass TCP connections through streams between peers.
     #[command(subcommand, arg_required_else_help = false)]
     Tunnel(TunnelCommand),
+    /// Work with what the node keeps on its disk.
+    #[command(subcommand, arg_required_else_help = false)]
+    Store(StoreCommand),
+    /// Keep content.
+    #[command(subcommand, arg_required_else_help = false)]
+    Pin(PinCommand),
     /// Work with chains.
     #[command(subcommand, arg_required_else_help = false)]
     Chain(ChainCommand),
@@ -258,6 +266,21 @@ mod tests {
     }
 
     #[test]
+    fn the_lines_of_the_manual_about_the_store_are_understood() {
+        for line in [
+            "rustle store stat",
+            "rustle store verify --repair",
+            "rustle store gc --json",
+            "rustle pin add Qm --direct --name x --timeout 2m",
+            "rustle pin rm Qm",
+            "rustle pin ls",
+            "rustle pin ls Qm --type direct",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
     fn the_lines_of_the_manual_are_understood() {
         for line in [
             "rustle id",
@@ -333,6 +356,8 @@ mod tests {
             ("rustle chain", "create, list"),
             ("rustle --json chain", "create, list"),
             ("rustle peer", "ls, list, info"),
+            ("rustle store", "stat, verify, gc"),
+            ("rustle pin ls --type indirect", "recursive, direct"),
             ("rustle peer ls --class best", "rustle, foreign, pending"),
             ("rustle peer ban", "<TARGET>"),
             ("rustle peer ban 192.0.2.7 --expires soon", "s, m, h, d"),

@@ -3,6 +3,7 @@
 mod content;
 mod peers;
 mod routing;
+mod store;
 
 use data_encoding::{BASE64, HEXLOWER};
 use rustle_admin::views::{
@@ -16,6 +17,9 @@ pub(crate) use self::content::{
 };
 pub(crate) use self::peers::{Book, Connected, Ended, Peer, PeerInfo, Peers, Rule, Rules, class, direction};
 pub(crate) use self::routing::{ClosedTunnels, Provided, Provider, Tunnel, Tunnels};
+pub(crate) use self::store::{
+    DamagedBlock, Garbage, PinText, PinnedText, Pins, StoreState, Verified, pin_kind,
+};
 
 #[derive(Serialize)]
 pub(crate) struct Id {

@@ -4,6 +4,7 @@
 
 mod peer_flags;
 mod settings;
+mod store_flags;
 mod telemetry;
 
 use std::io::Write as _;

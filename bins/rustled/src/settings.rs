@@ -12,6 +12,7 @@ use rustle_node::config::{
 use rustle_types::Multiaddr;
 
 use crate::peer_flags::PeerFlags;
+use crate::store_flags::StoreFlags;
 use crate::telemetry;
 
 /// Levels of the log unless told otherwise: what libp2p thinks worth telling is not what an operator needs.
@@ -60,6 +61,8 @@ pub(crate) struct Flags {
     routing: RoutingFlags,
     #[command(flatten)]
     peers: PeerFlags,
+    #[command(flatten)]
+    store: StoreFlags,
 }
 
 #[derive(Debug, Args)]
@@ -164,6 +167,7 @@ impl Flags {
             log_format: self.log_format,
             log: None,
             peers: self.peers.section(),
+            store: self.store.section(),
             discovery: DiscoverySection {
                 static_peers: some_addresses("static", &self.discovery.static_peers)?,
                 mdns: self.discovery.no_mdns.then_some(false),

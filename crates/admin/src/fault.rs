@@ -49,6 +49,18 @@ pub mod reason {
     pub const PEER_NOT_CONNECTED: &str = "PEER_NOT_CONNECTED";
     /// No rule has exactly this target.
     pub const RULE_NOT_FOUND: &str = "RULE_NOT_FOUND";
+    /// Content is not kept by a pin.
+    pub const PIN_NOT_FOUND: &str = "PIN_NOT_FOUND";
+    /// Another pin is in the way.
+    pub const PIN_CONFLICT: &str = "PIN_CONFLICT";
+    /// A pinned block is missing or damaged.
+    pub const PIN_INCOMPLETE: &str = "PIN_INCOMPLETE";
+    /// Garbage is being collected already.
+    pub const GC_RUNNING: &str = "GC_RUNNING";
+    /// The disk is full.
+    pub const DISK_FULL: &str = "DISK_FULL";
+    /// The store holds as much as it may.
+    pub const QUOTA_REACHED: &str = "QUOTA_REACHED";
     /// There is no room for a further rule.
     pub const TOO_MANY_RULES: &str = "TOO_MANY_RULES";
     /// A rule bans the other node.

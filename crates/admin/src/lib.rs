@@ -36,7 +36,7 @@ pub mod server;
 mod token;
 pub mod views;
 
-pub use backend::{Backend, ContentBackend, Flow, RoutingBackend, TunnelsBackend};
+pub use backend::{Backend, ContentBackend, Flow, RoutingBackend, StoreBackend, TunnelsBackend};
 pub use client::{Client, ClientError, Endpoint, Refusal};
 pub use fault::{Fault, FaultKind};
 pub use server::{BindError, ServeError, Server, ServerConfig, TcpDoor};

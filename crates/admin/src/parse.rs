@@ -16,7 +16,7 @@ use rustle_types::{BlockId, Cid, Multiaddr, PeerId};
 use rustle_unixfs::{ContentPath, FOLDER_DEPTH_MAX, PathError, TARGET_BYTES_MAX, check_name};
 
 use crate::fault::{Fault, FaultKind, reason};
-use crate::views::{ChainRef, NewEntry, Reason, Target, TunnelEnd};
+use crate::views::{ChainRef, NewEntry, PIN_NAME_BYTES_MAX, Reason, Target, TunnelEnd};
 
 /// What every invitation begins with.
 pub const INVITATION_PREFIX: &str = "rustle1";
@@ -103,6 +103,17 @@ pub fn codec(name: &str) -> Result<u64, Fault> {
             codec_named(name).map_err(bad)
         }
     }
+}
+
+/// The name of a pin.
+pub fn pin_name(text: &str) -> Result<String, Fault> {
+    if PIN_NAME_BYTES_MAX < text.len() {
+        return Err(Fault::bad_argument(format!(
+            "the name has {} bytes; a pin's name has at most {PIN_NAME_BYTES_MAX}",
+            text.len()
+        )));
+    }
+    Ok(text.to_owned())
 }
 
 /// An address to dial.

@@ -5,6 +5,7 @@
 mod content;
 mod peers;
 mod routing;
+mod store;
 mod tunnels;
 
 use std::time::Duration;
@@ -22,6 +23,10 @@ pub use self::peers::{
     OwnAddresses, PeerClass, PeerDetails, PeerFilter, PeerView, Reachability, Reason, Rule, RuleKind, Target,
 };
 pub use self::routing::{DhtNodes, Provided, Provider, ProviderQuery};
+pub use self::store::{
+    BlockFault, Collected, GarbagePhase, GarbageProgress, PIN_NAME_BYTES_MAX, PINS_MAX, Pin, PinKind,
+    PinPage, PinQuery, PinView, Pinned, QuotaView, StoreStat, VerifyProgress,
+};
 pub use self::tunnels::{Tunnel, TunnelAccess, TunnelEnd, TunnelFilter, TunnelSide};
 use crate::fault::{Fault, FaultKind, reason};
 

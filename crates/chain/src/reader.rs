@@ -142,6 +142,30 @@ pub fn block(store: &dyn Store, chain: &ChainId, id: &BlockId) -> Result<Option<
     }))
 }
 
+/// Blocks of all chains, in the order of their records, behind the record `after`; at most `limit`. Gives the record to go
+/// on behind as well, unless these are the last ones.
+pub fn held(
+    store: &dyn Store,
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Result<(Vec<BlockId>, Option<Vec<u8>>), ReadError> {
+    let mut scan = Scan::prefix(b"", limit);
+    if let Some(after) = after {
+        scan = scan.from_key([after, &[0]].concat());
+    }
+    let records = store.scan(Table::ChainBlocks, &scan)?;
+    let ids = records.iter().map(|(key, _)| {
+        let digest = key.get(32..).and_then(|id| <[u8; 32]>::try_from(id).ok());
+        digest.map(BlockId::from_digest).ok_or(ReadError::Damaged {
+            table: Table::ChainBlocks,
+            what: "a key of another length",
+        })
+    });
+    let ids = ids.collect::<Result<Vec<_>, _>>()?;
+    let last = records.last().filter(|_| ids.len() == limit);
+    Ok((ids, last.map(|(key, _)| key.to_vec())))
+}
+
 /// One hash over all ids in canonical order, and their number: equal where two nodes have the same blocks.
 ///
 /// SHA-256 over `rustle/digest/1` and the 32-byte digests of the ids.

@@ -2,6 +2,7 @@
 
 mod content;
 mod routing;
+mod store;
 mod tunnels;
 
 use std::collections::VecDeque;
@@ -89,17 +90,12 @@ impl Backend for Service {
                 Class::Pending => peers.pending += 1,
             }
         }
-        let healthy = !self.shared.storage.has_failed();
-        let health = if healthy {
-            "ok"
-        } else {
-            "a write has failed; check the disk and restart the node"
-        };
+        let health = self.shared.storage.health();
         let rocks = Arc::clone(&self.rocks);
         Ok(NodeStatus {
             uptime: self.shared.clock.now().uptime.since_start(),
-            ready: healthy,
-            health: health.to_owned(),
+            ready: health.is_none(),
+            health: health.unwrap_or_else(|| "ok".to_owned()),
             network: self.shared.network.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             listen_addresses: self.shared.facts.addresses(),

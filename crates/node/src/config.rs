@@ -6,6 +6,7 @@ mod file;
 mod found;
 mod peers;
 mod routing;
+mod store;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub use found::{DiscoveryConfig, Foreign, NatConfig};
 pub use peers::{PeersConfig, PeersSection};
 pub use routing::{Provide, RoutingConfig, RoutingSection, parse_ipfs_dht};
 pub use rustle_net::{IpfsDht, Proxy};
+pub use store::{StoreConfig, StoreSection};
 
 /// Where a node listens unless told otherwise.
 const LISTEN_DEFAULT: [&str; 2] = ["/ip4/0.0.0.0/tcp/4747", "/ip4/0.0.0.0/udp/4747/quic-v1"];
@@ -48,6 +50,8 @@ pub struct Config {
     pub nat: NatConfig,
     /// How content is found.
     pub routing: RoutingConfig,
+    /// How much the store may take.
+    pub store: StoreConfig,
 }
 
 /// Where the administration interface is served.
@@ -122,6 +126,7 @@ impl Config {
             discovery: DiscoveryConfig::default(),
             nat: NatConfig::default(),
             routing: RoutingConfig::default(),
+            store: StoreConfig::default(),
         }
     }
 
@@ -138,6 +143,7 @@ impl Config {
         } = file;
         self.light = file.light.unwrap_or(self.light);
         self.peers = PeersConfig::of(&file.peers, self.light);
+        self.store = StoreConfig::of(&file.store);
         if self.light {
             self.listen = Vec::new();
         }

@@ -34,7 +34,16 @@ pub(crate) fn light(what: &str) -> Fault {
 /// A failure of the store.
 pub(crate) fn store(error: StoreError) -> Fault {
     let kind = match error {
-        StoreError::Full(_) => FaultKind::ResourceExhausted,
+        StoreError::Full(_) => {
+            return Fault::new(FaultKind::ResourceExhausted, reason::DISK_FULL, error.to_string());
+        }
+        StoreError::Quota { .. } => {
+            return Fault::new(
+                FaultKind::ResourceExhausted,
+                reason::QUOTA_REACHED,
+                error.to_string(),
+            );
+        }
         StoreError::Halted(_) | StoreError::Busy(_) => FaultKind::Unavailable,
         StoreError::Corrupt(_) | StoreError::Format { .. } | StoreError::Io(_) => FaultKind::Internal,
     };

@@ -29,6 +29,7 @@ mod framed;
 mod guests;
 mod identity;
 mod join;
+mod keep;
 mod lists;
 mod log_budget;
 mod metrics;

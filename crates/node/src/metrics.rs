@@ -93,10 +93,7 @@ impl server::Pages for Pages {
     }
 
     fn health(&self) -> Result<(), String> {
-        if self.shared.storage.has_failed() {
-            return Err("a write has failed; check the disk and restart the node".to_owned());
-        }
-        Ok(())
+        self.shared.storage.health().map_or(Ok(()), Err)
     }
 }
 

@@ -24,6 +24,8 @@ use crate::core_loop::{ASKS_MAX, Core, Inbox, JOINS_MAX, Outgoing, SYNC_FACTS_MA
 use crate::exchange::{self, TOLD_MAX};
 use crate::facts::Facts;
 use crate::identity::{DataDir, DataDirError};
+use crate::keep::Keep;
+use crate::keep::quota::{self, Quota};
 use crate::metrics::Metrics;
 use crate::routing::{self, Announced, Routing};
 use crate::settings::{foreign_access, network_settings, peer_settings};
@@ -151,8 +153,10 @@ impl Node {
         let (net, events, net_task) = rustle_net::spawn(network)?;
 
         let (written_tx, written) = mpsc::channel(WRITTEN_MAX);
-        let (storage, storage_thread) = storage::spawn(Arc::clone(&store), written_tx)?;
-        let (shared, inbox, told) = wire_up(&config, clock, store, storage, net.clone(), written, events);
+        let quota = Arc::new(Quota::new(&config.store, &rocks));
+        let (storage, storage_thread) = storage::spawn(Arc::clone(&store), Arc::clone(&quota), written_tx)?;
+        let keep = Arc::new(Keep::new(Arc::clone(&rocks), quota));
+        let (shared, inbox, told) = wire_up(&config, clock, storage, keep, net.clone(), written, events);
         let core_task = run_tasks(engine, &shared, inbox, told, streams, foreign);
         if let Some(metrics) = metrics {
             metrics.spawn(&shared, Arc::clone(&rocks));
@@ -229,8 +233,11 @@ impl Node {
         drop(shared);
         let closed = match Arc::try_unwrap(self.rocks) {
             Ok(rocks) => rocks.close(),
-            // A reader still holds it; every acknowledged write was synced, so that nothing is lost.
-            Err(_) => Ok(()),
+            // A reader or a collection still holds it; every acknowledged write was synced, so that nothing is lost.
+            Err(rocks) => {
+                rocks.stop_background();
+                Ok(())
+            }
         };
         // No part may keep the others from stopping; the first failure is told.
         admin
@@ -275,6 +282,7 @@ fn run_tasks(
     shared.spawn(lists::serve(shared.clone(), streams.lists));
     shared.spawn(lists::ask(shared.clone(), questions_queued));
     shared.spawn(routing::run(shared.clone(), told.announced));
+    shared.spawn(quota::watch(shared.clone()));
     shared.spawn(refusals::tell(shared.clone()));
     shared.spawn(exchange::run(shared.clone(), told.exchange, streams.bitswap));
     tokio::spawn(core.run(inbox))
@@ -354,8 +362,8 @@ fn acceptors(config: &Config) -> (Vec<Acceptor>, Streams) {
 fn wire_up(
     config: &Config,
     clock: Clock,
-    store: Arc<dyn Store>,
     storage: Storage,
+    keep: Arc<Keep>,
     net: rustle_net::Net,
     written: mpsc::Receiver<storage::Written>,
     events: mpsc::Receiver<rustle_net::Event>,
@@ -371,8 +379,9 @@ fn wire_up(
         network: config.network.clone(),
         is_light: config.light,
         clock,
-        store,
+        store: Arc::clone(&keep.rocks) as Arc<dyn Store>,
         storage,
+        keep,
         net,
         asks,
         knocks,

@@ -17,6 +17,7 @@ use crate::deliveries::Deliveries;
 use crate::exchange::Exchange;
 use crate::facts::{Facts, SyncFact};
 use crate::faults;
+use crate::keep::Keep;
 use crate::lists::ListFact;
 use crate::routing::Routing;
 use crate::storage::Storage;
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) storage: Storage,
+    pub(crate) keep: Arc<Keep>,
     pub(crate) net: Net,
     pub(crate) asks: mpsc::Sender<Question>,
     pub(crate) knocks: mpsc::Sender<Knock>,

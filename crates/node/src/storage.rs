@@ -6,12 +6,14 @@
 //! Bulk commits and flushes pass the thread by: they need no sync, and megabytes of an import are not to stand before an
 //! append to a chain. Who makes them waits for each, so that they are in order for him.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
+use parking_lot::Mutex;
 use rustle_store::{Batch, Durability, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
+
+use crate::keep::quota::Quota;
 
 /// Batches that may wait for the disk.
 const QUEUE_MAX: usize = 4096;
@@ -57,8 +59,9 @@ pub(crate) struct Written {
 #[derive(Debug, Clone)]
 pub(crate) struct Storage {
     store: Kept,
+    quota: Arc<Quota>,
     queue: mpsc::Sender<Order>,
-    failed: Arc<AtomicBool>,
+    health: Arc<Mutex<Option<StoreError>>>,
 }
 
 /// The store, which nobody has to see in a log.
@@ -71,18 +74,20 @@ pub(crate) struct Permit<'a>(mpsc::Permit<'a, Order>);
 /// Starts the thread. It ends when it is told to, or all queues to it are gone, and everything is written.
 pub(crate) fn spawn(
     store: Arc<dyn Store>,
+    quota: Arc<Quota>,
     core: mpsc::Sender<Written>,
 ) -> std::io::Result<(Storage, JoinHandle<()>)> {
     let (queue, orders) = mpsc::channel(QUEUE_MAX);
-    let failed = Arc::new(AtomicBool::new(false));
+    let health = Arc::default();
     let storage = Storage {
         store: Kept(Arc::downgrade(&store)),
+        quota,
         queue,
-        failed: Arc::clone(&failed),
+        health: Arc::clone(&health),
     };
     let thread = std::thread::Builder::new()
         .name("storage".to_owned())
-        .spawn(move || run(&*store, orders, &core, &failed))?;
+        .spawn(move || run(&*store, orders, &core, &health))?;
     Ok((storage, thread))
 }
 
@@ -90,7 +95,7 @@ fn run(
     store: &dyn Store,
     mut orders: mpsc::Receiver<Order>,
     core: &mpsc::Sender<Written>,
-    failed: &AtomicBool,
+    health: &Mutex<Option<StoreError>>,
 ) {
     let mut stopping = false;
     while !stopping {
@@ -121,7 +126,7 @@ fn run(
             }
         }
         let result = store.commit(group, durability);
-        note(&result, failed);
+        note(&result, health);
         for done in waiting {
             match done {
                 // The core loop always takes these; an error means that it is gone.
@@ -140,11 +145,25 @@ fn run(
     }
 }
 
-/// Remembers a failure.
-fn note(result: &Result<(), StoreError>, failed: &AtomicBool) {
-    if let Err(error) = result {
-        failed.store(true, Ordering::Release);
-        tracing::error!(%error, "a write failed; nothing more is acknowledged as durable");
+/// Remembers a failure: a full disk until there is room again, any other for good.
+fn note(result: &Result<(), StoreError>, health: &Mutex<Option<StoreError>>) {
+    let mut health = health.lock();
+    match (result, &*health) {
+        (Ok(()), Some(StoreError::Full(_))) => {
+            tracing::info!("there is room on the disk again");
+            *health = None;
+        }
+        (Err(error @ StoreError::Full(_)), None) => {
+            tracing::error!(%error, "nothing is written until there is room");
+            *health = Some(error.clone());
+        }
+        // Content is refused, and the store is well.
+        (Ok(()) | Err(StoreError::Quota { .. } | StoreError::Full(_)), _) => {}
+        (Err(error), None | Some(StoreError::Full(_))) => {
+            tracing::error!(%error, "a write failed; nothing more is acknowledged as durable");
+            *health = Some(error.clone());
+        }
+        (Err(_), Some(_)) => {}
     }
 }
 
@@ -177,6 +196,7 @@ impl Storage {
     /// Writes and waits for the end.
     pub(crate) async fn commit(&self, batch: Batch, durability: Durability) -> Result<(), StoreError> {
         if durability == Durability::Bulk {
+            self.quota.admit().await?;
             return self
                 .aside(move |store| store.commit(batch, Durability::Bulk))
                 .await;
@@ -204,7 +224,7 @@ impl Storage {
         let store = self.store.0.upgrade().ok_or_else(gone)?;
         let written = tokio::task::spawn_blocking(move || write(&*store)).await;
         let result = written.map_err(|_| gone())?;
-        note(&result, &self.failed);
+        note(&result, &self.health);
         result
     }
 
@@ -214,9 +234,18 @@ impl Storage {
         let _ = self.queue.send(Order::Stop).await;
     }
 
-    /// Whether a write has failed since the start.
+    /// Why writes are not accepted, if they are not.
+    pub(crate) fn health(&self) -> Option<String> {
+        let health = self.health.lock();
+        health.as_ref().map(|error| match error {
+            StoreError::Full(_) => error.to_string(),
+            _ => "a write has failed; check the disk and restart the node".to_owned(),
+        })
+    }
+
+    /// Whether writes are not accepted.
     pub(crate) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+        self.health.lock().is_some()
     }
 }
 
@@ -252,7 +281,7 @@ mod tests {
     async fn bulk_commits_and_flushes_need_no_thread_of_their_own() {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let (core, _written) = mpsc::channel(1);
-        let (storage, thread) = spawn(Arc::clone(&store), core).unwrap();
+        let (storage, thread) = spawn(Arc::clone(&store), Arc::new(Quota::none()), core).unwrap();
         storage.stop().await;
         thread.join().unwrap();
         let cid = rustle_types::BlockId::of(b"bulk").cid();
@@ -271,7 +300,12 @@ mod tests {
     async fn writes_are_acknowledged_in_order_and_finished_before_the_end() {
         let store = Arc::new(MemoryStore::new());
         let (core, mut written) = mpsc::channel(64);
-        let (storage, thread) = spawn(Arc::clone(&store) as Arc<dyn Store>, core).unwrap();
+        let (storage, thread) = spawn(
+            Arc::clone(&store) as Arc<dyn Store>,
+            Arc::new(Quota::none()),
+            core,
+        )
+        .unwrap();
         for ticket in 0..50u8 {
             let mut batch = Batch::new();
             batch.put(Table::Meta, vec![ticket], vec![ticket]);

@@ -201,6 +201,7 @@ impl Collect for RocksStore {
     /// quarter of the others is rewritten, again and again until little garbage is left.
     fn reclaim(&self) -> Result<(), StoreError> {
         self.flush_bulk()?;
+        self.flush_all()?;
         self.compact_blocks(None)?;
         let mut last = u64::MAX;
         for _ in 0..RECLAIM_STEPS_MAX {
@@ -208,6 +209,20 @@ impl Collect for RocksStore {
             let all = self.blob_bytes("rocksdb.live-blob-file-size");
             tracing::debug!(garbage, all, "giving space back");
             if garbage <= all / RECLAIM_GARBAGE || last <= garbage {
+                break;
+            }
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss,
+                reason = "a rough figure"
+            )]
+            let rewritten = (all as f64 * RECLAIM_PART) as u64;
+            if !self.has_room_for(rewritten) {
+                tracing::warn!(
+                    rewritten,
+                    "the disk has no room to move what is kept out of half empty files"
+                );
                 break;
             }
             last = garbage;

@@ -62,9 +62,9 @@ impl Line {
 // === impl RocksStore ===
 
 impl RocksStore {
-    /// A full disk is [`StoreError::Full`] for the batch that met it and [`StoreError::Halted`] for the later ones:
-    /// RocksDB's way out of its own error state is not offered by the crate, so that room on the disk is seen at the
-    /// next open.
+    /// A disk with too little room is [`StoreError::Full`], before anything is written, and the next batch is taken as soon
+    /// as there is room. Where others fill the disk faster than that is seen, RocksDB meets it full, and
+    /// [`StoreError::Halted`] is what later batches get: its way out of that state is not offered by the crate.
     pub(crate) fn write_batch(&self, batch: &Batch, durability: Durability) -> Result<(), StoreError> {
         let durability = match durability {
             Durability::Bulk if !batch.is_bulk() => Durability::Buffered,
@@ -108,6 +108,9 @@ impl RocksStore {
     ) -> Result<(), StoreError> {
         let before = self.db.latest_sequence_number();
         let is_empty = writes.is_empty();
+        if !is_empty {
+            self.check_room(writes.size_in_bytes(), durability)?;
+        }
         if let Err(reason) = self.write(writes, durability) {
             return Err(self.halt(line, reason));
         }
@@ -134,10 +137,20 @@ impl RocksStore {
         {
             let mut line = self.line.lock();
             line.check()?;
-            line.unflushed.begin_flush();
+            if !line.unflushed.begin_flush() {
+                return Ok(());
+            }
         }
-        let both = [families::BLOCKS, families::INDEX].map(|name| families::handle(&self.db, name));
-        let flushed = self.db.flush_cfs_opt(&both, &FlushOptions::default());
+        self.flush_all()
+    }
+
+    /// Writes all buffers of all families, so that the log so far is not needed any more.
+    pub(crate) fn flush_all(&self) -> Result<(), StoreError> {
+        let all: Vec<_> = families::names()
+            .map(|name| families::handle(&self.db, name))
+            .collect();
+        let all: Vec<_> = all.iter().collect();
+        let flushed = self.db.flush_cfs_opt(&all, &FlushOptions::default());
         let mut line = self.line.lock();
         match flushed {
             Ok(()) => {

@@ -39,6 +39,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod unflushed;
+mod usage;
 
 pub use config::Config;
 pub use store::{FORMAT, RocksStore};

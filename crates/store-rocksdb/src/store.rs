@@ -90,20 +90,9 @@ impl RocksStore {
         }
     }
 
-    /// Bytes of all files of the store, with its log and what garbage collection has not yet taken.
-    pub fn disk_bytes(&self) -> Result<u64, StoreError> {
-        let io = |error: std::io::Error| StoreError::Io(format!("{}: {error}", self.path.display()));
-        let mut sum = 0;
-        for entry in std::fs::read_dir(&self.path).map_err(io)? {
-            match entry.and_then(|entry| entry.metadata()) {
-                Ok(metadata) if metadata.is_file() => sum += metadata.len(),
-                Ok(_) => {}
-                // A compaction removes files meanwhile.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(io(error)),
-            }
-        }
-        Ok(sum)
+    /// Ends compactions wherever they are, for a process that ends while somebody still holds the store.
+    pub fn stop_background(&self) {
+        self.db.cancel_all_background_work(true);
     }
 
     fn block(&self, cid: &Cid, checks: Checks) -> Result<Option<Bytes>, StoreError> {

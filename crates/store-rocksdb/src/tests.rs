@@ -227,7 +227,7 @@ fn a_full_disk_promises_no_reads_where_there_may_be_none() {
     let text = error.to_string();
     assert!(text.contains("/data/store") && !text.contains("reads"), "{text}");
     assert!(
-        text.ends_with("make room in the data directory, then start again"),
+        text.ends_with("make room on the disk of the data directory"),
         "{text}"
     );
 }

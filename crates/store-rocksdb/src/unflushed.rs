@@ -38,9 +38,10 @@ impl Unflushed {
         UNFLUSHED_MAX <= self.written.len()
     }
 
-    /// A flush of all that is written begins; there is one at a time.
-    pub(crate) fn begin_flush(&mut self) {
+    /// A flush of all that is written begins; there is one at a time. Gives whether there is something.
+    pub(crate) fn begin_flush(&mut self) -> bool {
         self.flushing = std::mem::take(&mut self.written);
+        !self.flushing.is_empty()
     }
 
     /// The flush has succeeded.

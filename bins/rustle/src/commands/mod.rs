@@ -6,6 +6,7 @@ mod chains;
 mod content;
 mod peers;
 mod routing;
+mod store;
 mod tunnels;
 
 use std::path::PathBuf;
@@ -49,6 +50,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             routing::find_providers(daemon, &mut out, query).await?;
         }
         Command::Tunnel(command) => tunnels::run(daemon, &mut out, command).await?,
+        Command::Store(command) => store::run(daemon, &mut out, command).await?,
+        Command::Pin(command) => store::pins(daemon, &mut out, command).await?,
         Command::Chain(command) => chains::run(daemon, &mut out, command).await?,
     }
     out.flush()?;

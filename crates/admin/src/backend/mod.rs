@@ -5,6 +5,7 @@
 
 mod content;
 mod routing;
+mod store;
 mod tunnels;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use futures::stream::BoxStream;
 use rustle_types::{BlockId, ChainId, Multiaddr, PeerId};
 
 pub use self::content::ContentBackend;
+pub use self::store::StoreBackend;
 use crate::fault::Fault;
 use crate::views::{
     AddressPage, AddressQuery, Appended, BlockView, ChainDigest, ChainRef, ChainView, Delivery, FollowFrom,
@@ -28,7 +30,9 @@ pub type Flow<T> = BoxStream<'static, Result<T, Fault>>;
 
 /// A node, as the administration interface sees it: this and one trait for each further service. Implementations may write
 /// `async fn`.
-pub trait Backend: ContentBackend + RoutingBackend + TunnelsBackend + Send + Sync + 'static {
+pub trait Backend:
+    ContentBackend + RoutingBackend + StoreBackend + TunnelsBackend + Send + Sync + 'static
+{
     /// Who the node is.
     fn id(&self) -> impl Future<Output = Result<NodeIdentity, Fault>> + Send;
 

@@ -9,6 +9,7 @@ mod endpoint;
 mod error;
 mod peers;
 mod routing;
+mod store;
 mod tunnels;
 
 use std::time::Duration;

@@ -7,12 +7,14 @@ mod content;
 mod node;
 mod peers;
 mod routing;
+mod store;
 mod tunnels;
 
 use std::time::Duration;
 
 pub(crate) use self::content::dag_form;
 pub(crate) use self::peers::all;
+pub(crate) use self::store::page_token;
 pub(crate) use self::tunnels::allowed;
 
 /// An answer that this version cannot read.

@@ -4911,6 +4911,900 @@ pub mod routing_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// Asks for the state of the store.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoreStatRequest {}
+/// The state of the store.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoreStatResponse {
+    /// Blocks.
+    #[prost(uint64, tag = "1")]
+    pub blocks: u64,
+    /// Their bytes.
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
+    /// Recursive pins.
+    #[prost(uint64, tag = "3")]
+    pub recursive_pins: u64,
+    /// Direct pins.
+    #[prost(uint64, tag = "4")]
+    pub direct_pins: u64,
+    /// Bytes of all files of the store.
+    #[prost(uint64, optional, tag = "5")]
+    pub disk_bytes: ::core::option::Option<u64>,
+    /// Bytes that are free on its disk.
+    #[prost(uint64, optional, tag = "6")]
+    pub free_bytes: ::core::option::Option<u64>,
+    /// Bytes on disk that the store is to stay below; absent for no bound.
+    #[prost(uint64, optional, tag = "7")]
+    pub quota_bytes: ::core::option::Option<u64>,
+    /// Bytes on disk from which on garbage is collected by itself.
+    #[prost(uint64, optional, tag = "8")]
+    pub high_water_bytes: ::core::option::Option<u64>,
+    /// Bytes on disk down to which such a collection removes.
+    #[prost(uint64, optional, tag = "9")]
+    pub low_water_bytes: ::core::option::Option<u64>,
+    /// The last collection of garbage since the start; absent where there was none.
+    #[prost(message, optional, tag = "10")]
+    pub last_collection: ::core::option::Option<StoreCollection>,
+    /// Whether writes are accepted.
+    #[prost(bool, tag = "11")]
+    pub healthy: bool,
+    /// The state in words.
+    #[prost(string, tag = "12")]
+    pub health: ::prost::alloc::string::String,
+}
+/// A collection of garbage that has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoreCollection {
+    /// When it ended, in milliseconds since 1970-01-01 UTC.
+    #[prost(uint64, tag = "1")]
+    pub ended_ms: u64,
+    /// How long it took.
+    #[prost(uint64, tag = "2")]
+    pub duration_ms: u64,
+    /// Blocks that it removed.
+    #[prost(uint64, tag = "3")]
+    pub blocks: u64,
+    /// Their bytes.
+    #[prost(uint64, tag = "4")]
+    pub bytes: u64,
+}
+/// Asks for a check of all blocks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoreVerifyRequest {
+    /// Drop what is damaged, so that it is fetched again when it is wanted, and enter what the index does not know.
+    #[prost(bool, tag = "1")]
+    pub repair: bool,
+}
+/// How far a check has come.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoreVerifyResponse {
+    /// Blocks so far.
+    #[prost(uint64, tag = "1")]
+    pub blocks: u64,
+    /// Their bytes.
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
+    /// What was found since the last answer.
+    #[prost(message, repeated, tag = "3")]
+    pub faults: ::prost::alloc::vec::Vec<StoreFault>,
+    /// Whether this is the last answer.
+    #[prost(bool, tag = "4")]
+    pub done: bool,
+}
+/// Something wrong with a block.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoreFault {
+    /// The block, as CIDv1 with codec raw: the store knows blocks by their hash alone.
+    #[prost(string, tag = "1")]
+    pub cid: ::prost::alloc::string::String,
+    /// What is wrong with it.
+    #[prost(enumeration = "store_fault::Kind", tag = "2")]
+    pub kind: i32,
+    /// Whether it was repaired.
+    #[prost(bool, tag = "3")]
+    pub repaired: bool,
+}
+/// Nested message and enum types in `StoreFault`.
+pub mod store_fault {
+    /// What is wrong.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Kind {
+        /// Not given.
+        Unspecified = 0,
+        /// The bytes do not match the hash, or cannot be read.
+        Damaged = 1,
+        /// The index knows the block, and its bytes are not there.
+        NoBytes = 2,
+        /// The bytes are there, and the index does not know them.
+        NoEntry = 3,
+    }
+    impl Kind {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "KIND_UNSPECIFIED",
+                Self::Damaged => "KIND_DAMAGED",
+                Self::NoBytes => "KIND_NO_BYTES",
+                Self::NoEntry => "KIND_NO_ENTRY",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "KIND_UNSPECIFIED" => Some(Self::Unspecified),
+                "KIND_DAMAGED" => Some(Self::Damaged),
+                "KIND_NO_BYTES" => Some(Self::NoBytes),
+                "KIND_NO_ENTRY" => Some(Self::NoEntry),
+                _ => None,
+            }
+        }
+    }
+}
+/// Asks for a collection of garbage.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoreCollectGarbageRequest {}
+/// How far a collection has come.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoreCollectGarbageResponse {
+    /// What it does now.
+    #[prost(enumeration = "store_collect_garbage_response::Phase", tag = "1")]
+    pub phase: i32,
+    /// Blocks that were found to be kept.
+    #[prost(uint64, tag = "2")]
+    pub marked: u64,
+    /// Blocks that the sweep has looked at.
+    #[prost(uint64, tag = "3")]
+    pub seen: u64,
+    /// Blocks that were removed.
+    #[prost(uint64, tag = "4")]
+    pub removed_blocks: u64,
+    /// Their bytes.
+    #[prost(uint64, tag = "5")]
+    pub removed_bytes: u64,
+    /// Whether this is the last answer.
+    #[prost(bool, tag = "6")]
+    pub done: bool,
+}
+/// Nested message and enum types in `StoreCollectGarbageResponse`.
+pub mod store_collect_garbage_response {
+    /// What it does.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Phase {
+        /// Not given.
+        Unspecified = 0,
+        /// It looks for what is kept.
+        Mark = 1,
+        /// It removes the rest.
+        Sweep = 2,
+        /// It gives the room back to the system.
+        Reclaim = 3,
+    }
+    impl Phase {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "PHASE_UNSPECIFIED",
+                Self::Mark => "PHASE_MARK",
+                Self::Sweep => "PHASE_SWEEP",
+                Self::Reclaim => "PHASE_RECLAIM",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "PHASE_UNSPECIFIED" => Some(Self::Unspecified),
+                "PHASE_MARK" => Some(Self::Mark),
+                "PHASE_SWEEP" => Some(Self::Sweep),
+                "PHASE_RECLAIM" => Some(Self::Reclaim),
+                _ => None,
+            }
+        }
+    }
+}
+/// Content that is kept.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StorePin {
+    /// The root.
+    #[prost(string, tag = "1")]
+    pub cid: ::prost::alloc::string::String,
+    /// How much of it.
+    #[prost(enumeration = "PinKind", tag = "2")]
+    pub kind: i32,
+    /// A name for people, at most 255 bytes; empty for none.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    /// Of an indirect pin: the recursive one that it lies below.
+    #[prost(string, tag = "4")]
+    pub through: ::prost::alloc::string::String,
+}
+/// Asks to keep content.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StorePinRequest {
+    /// The root.
+    #[prost(string, tag = "1")]
+    pub cid: ::prost::alloc::string::String,
+    /// How much of it; unspecified for recursive.
+    #[prost(enumeration = "PinKind", tag = "2")]
+    pub kind: i32,
+    /// A name for people, at most 255 bytes. It takes the place of an earlier one.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    /// How long to wait for a missing block, in milliseconds; 0 for the daemon's own limit (60 s), at most a day.
+    #[prost(uint64, tag = "4")]
+    pub timeout_ms: u64,
+}
+/// The content is kept.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StorePinResponse {
+    /// The pin.
+    #[prost(message, optional, tag = "1")]
+    pub pin: ::core::option::Option<StorePin>,
+    /// Blocks that were fetched for it.
+    #[prost(uint64, tag = "2")]
+    pub fetched: u64,
+}
+/// Asks not to keep content any more.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoreUnpinRequest {
+    /// The root.
+    #[prost(string, tag = "1")]
+    pub cid: ::prost::alloc::string::String,
+    /// Which pin; unspecified for whichever there is.
+    #[prost(enumeration = "PinKind", tag = "2")]
+    pub kind: i32,
+}
+/// The content is not kept any more.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoreUnpinResponse {
+    /// The pin that has ended.
+    #[prost(message, optional, tag = "1")]
+    pub pin: ::core::option::Option<StorePin>,
+}
+/// Asks for pins.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StorePinsRequest {
+    /// Only this CID; empty for all. Whether it lies below a recursive pin is found by a walk below all of them.
+    #[prost(string, tag = "1")]
+    pub cid: ::prost::alloc::string::String,
+    /// Only pins of this kind; unspecified for recursive and direct ones.
+    #[prost(enumeration = "PinKind", tag = "2")]
+    pub kind: i32,
+    /// Go on behind this page token.
+    #[prost(string, tag = "3")]
+    pub after: ::prost::alloc::string::String,
+    /// At most so many, 1 to 1,000; 0 for 1,000.
+    #[prost(uint32, tag = "4")]
+    pub limit: u32,
+}
+/// Some pins.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StorePinsResponse {
+    /// The pins.
+    #[prost(message, repeated, tag = "1")]
+    pub pins: ::prost::alloc::vec::Vec<StorePin>,
+    /// Token of the next page; empty at the end.
+    #[prost(string, tag = "2")]
+    pub next: ::prost::alloc::string::String,
+}
+/// How much of a DAG a pin keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PinKind {
+    /// Not given.
+    Unspecified = 0,
+    /// The block and all below it.
+    Recursive = 1,
+    /// The block alone.
+    Direct = 2,
+    /// No pin of its own: it lies below a recursive one. Only in answers.
+    Indirect = 3,
+}
+impl PinKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PIN_KIND_UNSPECIFIED",
+            Self::Recursive => "PIN_KIND_RECURSIVE",
+            Self::Direct => "PIN_KIND_DIRECT",
+            Self::Indirect => "PIN_KIND_INDIRECT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PIN_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "PIN_KIND_RECURSIVE" => Some(Self::Recursive),
+            "PIN_KIND_DIRECT" => Some(Self::Direct),
+            "PIN_KIND_INDIRECT" => Some(Self::Indirect),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod store_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value
+    )]
+    use tonic::codegen::http::Uri;
+    use tonic::codegen::*;
+    /// What the node keeps on its disk: pins, garbage, damage, room.
+    ///
+    /// A CID is text in any base (`Qm…`, `baf…`).
+    #[derive(Debug, Clone)]
+    pub struct StoreClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> StoreClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> StoreClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                    http::Request<tonic::body::Body>,
+                    Response = http::Response<
+                        <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                    >,
+                >,
+            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
+                Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            StoreClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Counts what is kept and what room there is. Reads the whole index: a second for a million blocks.
+        pub async fn stat(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StoreStatRequest>,
+        ) -> std::result::Result<tonic::Response<super::StoreStatResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Store/Stat");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Store", "Stat"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Hashes every block, and tells of those that are damaged or not whole. Progress comes at least once a second; the last
+        /// answer has `done`. Reasons for failure: `INTERNAL`.
+        pub async fn verify(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StoreVerifyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::StoreVerifyResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Store/Verify");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Store", "Verify"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Removes what is neither pinned, nor part of a chain, nor being written, and gives its room back. Progress comes while it
+        /// works; the last answer has `done`. Ending the call ends the collection. Reasons for failure: `GC_RUNNING`
+        /// (FailedPrecondition: there is one at a time), `PIN_INCOMPLETE` (FailedPrecondition: a pinned block is missing or
+        /// damaged, so that it is not known what it keeps; nothing was removed).
+        pub async fn collect_garbage(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StoreCollectGarbageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::StoreCollectGarbageResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Store/CollectGarbage");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Store", "CollectGarbage"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Keeps content until it is unpinned. Blocks that are missing are fetched first, so that all of it is here, and durable,
+        /// when the answer comes. Reasons for failure: `CONTENT_NOT_FOUND` (DeadlineExceeded), `PIN_CONFLICT`
+        /// (FailedPrecondition: a direct pin of what is pinned recursively).
+        pub async fn pin(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StorePinRequest>,
+        ) -> std::result::Result<tonic::Response<super::StorePinResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Store/Pin");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Store", "Pin"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends a pin. The blocks go with the next collection of garbage. Reasons for failure: `PIN_NOT_FOUND` (NotFound).
+        pub async fn unpin(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StoreUnpinRequest>,
+        ) -> std::result::Result<tonic::Response<super::StoreUnpinResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Store/Unpin");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Store", "Unpin"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists pins, page by page; or tells how one CID is kept. Reasons for failure: `PIN_NOT_FOUND` (NotFound: the CID that
+        /// was asked for is not kept by a pin).
+        pub async fn pins(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StorePinsRequest>,
+        ) -> std::result::Result<tonic::Response<super::StorePinsResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/rustle.admin.v1.Store/Pins");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rustle.admin.v1.Store", "Pins"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod store_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with StoreServer.
+    #[async_trait]
+    pub trait Store: std::marker::Send + std::marker::Sync + 'static {
+        /// Counts what is kept and what room there is. Reads the whole index: a second for a million blocks.
+        async fn stat(
+            &self,
+            request: tonic::Request<super::StoreStatRequest>,
+        ) -> std::result::Result<tonic::Response<super::StoreStatResponse>, tonic::Status>;
+        /// Server streaming response type for the Verify method.
+        type VerifyStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::StoreVerifyResponse, tonic::Status>,
+            > + std::marker::Send
+            + 'static;
+        /// Hashes every block, and tells of those that are damaged or not whole. Progress comes at least once a second; the last
+        /// answer has `done`. Reasons for failure: `INTERNAL`.
+        async fn verify(
+            &self,
+            request: tonic::Request<super::StoreVerifyRequest>,
+        ) -> std::result::Result<tonic::Response<Self::VerifyStream>, tonic::Status>;
+        /// Server streaming response type for the CollectGarbage method.
+        type CollectGarbageStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::StoreCollectGarbageResponse, tonic::Status>,
+            > + std::marker::Send
+            + 'static;
+        /// Removes what is neither pinned, nor part of a chain, nor being written, and gives its room back. Progress comes while it
+        /// works; the last answer has `done`. Ending the call ends the collection. Reasons for failure: `GC_RUNNING`
+        /// (FailedPrecondition: there is one at a time), `PIN_INCOMPLETE` (FailedPrecondition: a pinned block is missing or
+        /// damaged, so that it is not known what it keeps; nothing was removed).
+        async fn collect_garbage(
+            &self,
+            request: tonic::Request<super::StoreCollectGarbageRequest>,
+        ) -> std::result::Result<tonic::Response<Self::CollectGarbageStream>, tonic::Status>;
+        /// Keeps content until it is unpinned. Blocks that are missing are fetched first, so that all of it is here, and durable,
+        /// when the answer comes. Reasons for failure: `CONTENT_NOT_FOUND` (DeadlineExceeded), `PIN_CONFLICT`
+        /// (FailedPrecondition: a direct pin of what is pinned recursively).
+        async fn pin(
+            &self,
+            request: tonic::Request<super::StorePinRequest>,
+        ) -> std::result::Result<tonic::Response<super::StorePinResponse>, tonic::Status>;
+        /// Ends a pin. The blocks go with the next collection of garbage. Reasons for failure: `PIN_NOT_FOUND` (NotFound).
+        async fn unpin(
+            &self,
+            request: tonic::Request<super::StoreUnpinRequest>,
+        ) -> std::result::Result<tonic::Response<super::StoreUnpinResponse>, tonic::Status>;
+        /// Lists pins, page by page; or tells how one CID is kept. Reasons for failure: `PIN_NOT_FOUND` (NotFound: the CID that
+        /// was asked for is not kept by a pin).
+        async fn pins(
+            &self,
+            request: tonic::Request<super::StorePinsRequest>,
+        ) -> std::result::Result<tonic::Response<super::StorePinsResponse>, tonic::Status>;
+    }
+    /// What the node keeps on its disk: pins, garbage, damage, room.
+    ///
+    /// A CID is text in any base (`Qm…`, `baf…`).
+    #[derive(Debug)]
+    pub struct StoreServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> StoreServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for StoreServer<T>
+    where
+        T: Store,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/rustle.admin.v1.Store/Stat" => {
+                    #[allow(non_camel_case_types)]
+                    struct StatSvc<T: Store>(pub Arc<T>);
+                    impl<T: Store> tonic::server::UnaryService<super::StoreStatRequest> for StatSvc<T> {
+                        type Response = super::StoreStatResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::StoreStatRequest>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Store>::stat(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StatSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Store/Verify" => {
+                    #[allow(non_camel_case_types)]
+                    struct VerifySvc<T: Store>(pub Arc<T>);
+                    impl<T: Store> tonic::server::ServerStreamingService<super::StoreVerifyRequest> for VerifySvc<T> {
+                        type Response = super::StoreVerifyResponse;
+                        type ResponseStream = T::VerifyStream;
+                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StoreVerifyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Store>::verify(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VerifySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Store/CollectGarbage" => {
+                    #[allow(non_camel_case_types)]
+                    struct CollectGarbageSvc<T: Store>(pub Arc<T>);
+                    impl<T: Store> tonic::server::ServerStreamingService<super::StoreCollectGarbageRequest>
+                        for CollectGarbageSvc<T>
+                    {
+                        type Response = super::StoreCollectGarbageResponse;
+                        type ResponseStream = T::CollectGarbageStream;
+                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StoreCollectGarbageRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Store>::collect_garbage(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CollectGarbageSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Store/Pin" => {
+                    #[allow(non_camel_case_types)]
+                    struct PinSvc<T: Store>(pub Arc<T>);
+                    impl<T: Store> tonic::server::UnaryService<super::StorePinRequest> for PinSvc<T> {
+                        type Response = super::StorePinResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::StorePinRequest>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Store>::pin(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PinSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Store/Unpin" => {
+                    #[allow(non_camel_case_types)]
+                    struct UnpinSvc<T: Store>(pub Arc<T>);
+                    impl<T: Store> tonic::server::UnaryService<super::StoreUnpinRequest> for UnpinSvc<T> {
+                        type Response = super::StoreUnpinResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StoreUnpinRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Store>::unpin(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UnpinSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rustle.admin.v1.Store/Pins" => {
+                    #[allow(non_camel_case_types)]
+                    struct PinsSvc<T: Store>(pub Arc<T>);
+                    impl<T: Store> tonic::server::UnaryService<super::StorePinsRequest> for PinsSvc<T> {
+                        type Response = super::StorePinsResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::StorePinsRequest>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Store>::pins(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PinsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => Box::pin(async move {
+                    let mut response = http::Response::new(tonic::body::Body::default());
+                    let headers = response.headers_mut();
+                    headers.insert(
+                        tonic::Status::GRPC_STATUS,
+                        (tonic::Code::Unimplemented as i32).into(),
+                    );
+                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
+                    Ok(response)
+                }),
+            }
+        }
+    }
+    impl<T> Clone for StoreServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "rustle.admin.v1.Store";
+    impl<T> tonic::server::NamedService for StoreServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// Asks to offer a service.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TunnelsListenRequest {

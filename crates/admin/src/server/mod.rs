@@ -27,7 +27,8 @@ use self::listen::SocketFile;
 use crate::backend::Backend;
 use crate::proto::{
     DESCRIPTORS, chains_server::ChainsServer, content_server::ContentServer, node_server::NodeServer,
-    peers_server::PeersServer, routing_server::RoutingServer, tunnels_server::TunnelsServer,
+    peers_server::PeersServer, routing_server::RoutingServer, store_server::StoreServer,
+    tunnels_server::TunnelsServer,
 };
 use crate::token::Token;
 
@@ -55,6 +56,9 @@ const RESET_STREAMS_MAX: usize = 20;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// ... and closed when it does not answer for this time.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often the backend is asked whether it is well.
+const HEALTH_PACE: Duration = Duration::from_millis(500);
 
 /// Where to serve. Without any door nothing is served.
 #[derive(Debug, Clone, Default)]
@@ -121,7 +125,7 @@ impl Server {
         grace: Duration,
     ) -> Result<(), ServeError> {
         let (stop, stopping) = watch::channel(false);
-        let (health, routes) = routes(backend, &stopping).await;
+        let (health, routes) = routes(Arc::clone(&backend), &stopping).await;
 
         let serve_unix = async {
             let Some((listener, file)) = self.unix else {
@@ -149,7 +153,22 @@ impl Server {
             stop.send_replace(true);
             tokio::time::sleep(grace).await;
         };
+        let watched = async {
+            let mut healthy = true;
+            loop {
+                tokio::time::sleep(HEALTH_PACE).await;
+                if backend.is_healthy() != healthy && !*stopping.borrow() {
+                    healthy = !healthy;
+                    let status = match healthy {
+                        true => ServingStatus::Serving,
+                        false => ServingStatus::NotServing,
+                    };
+                    health.set_service_status("", status).await;
+                }
+            }
+        };
         tokio::select! {
+            () = watched => Ok(()),
             ended = futures::future::try_join(serve_unix, serve_tcp) => ended.map(|_| ()).map_err(ServeError),
             () = overdue => {
                 tracing::warn!(?grace, "administration calls were cut off at shutdown");
@@ -197,6 +216,7 @@ async fn routes<B: Backend>(
     reporter
         .set_serving::<TunnelsServer<services::Service<B>>>()
         .await;
+    reporter.set_serving::<StoreServer<services::Service<B>>>().await;
 
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -229,6 +249,11 @@ async fn routes<B: Backend>(
         )
         .add_service(
             RoutingServer::new(service.clone())
+                .max_decoding_message_size(REQUEST_BYTES_MAX)
+                .max_encoding_message_size(ANSWER_BYTES_MAX),
+        )
+        .add_service(
+            StoreServer::new(service.clone())
                 .max_decoding_message_size(REQUEST_BYTES_MAX)
                 .max_encoding_message_size(ANSWER_BYTES_MAX),
         )

@@ -190,7 +190,7 @@ async fn health_and_reflection_answer() {
         panic!("a list of services");
     };
     let names: Vec<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
-    for service in ["Node", "Peers", "Content", "Chains"] {
+    for service in ["Node", "Peers", "Content", "Chains", "Store"] {
         assert!(
             names.contains(&format!("rustle.admin.v1.{service}").as_str()),
             "{names:?}"

@@ -1,5 +1,7 @@
 //! A node that is one list of blocks and one list of files.
 
+mod store;
+
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -10,6 +12,8 @@ use rustle_admin::fault::reason;
 use rustle_admin::views::*;
 use rustle_admin::{Backend, Fault, FaultKind, Flow, RoutingBackend, TunnelsBackend};
 use rustle_types::{BlockId, ChainId, Cid, Multiaddr, PeerId, Timestamp};
+
+pub(crate) use self::store::{garbage, pins, root, stat};
 
 pub(crate) const PEER: &str = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
 pub(crate) const INVITATION: &str = "rustle1abcdef";
@@ -22,6 +26,8 @@ pub(crate) struct Fake {
     pub(crate) rules: Mutex<Vec<Rule>>,
     /// What the last calls asked for, in `Debug` form.
     pub(crate) asked: Mutex<Vec<String>>,
+    /// Whether its disk has failed.
+    pub(crate) is_ill: std::sync::atomic::AtomicBool,
 }
 
 pub(crate) fn peer() -> PeerId {

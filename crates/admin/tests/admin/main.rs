@@ -6,6 +6,7 @@ mod doors;
 mod fake;
 mod refusals;
 mod routing;
+mod store;
 mod trees;
 
 use std::path::PathBuf;

@@ -18,7 +18,7 @@ use tonic_types::StatusExt as _;
 use crate::{Running, SOON};
 
 /// A connection without the typed client, as a program in another language has it.
-async fn raw(running: &Running) -> Channel {
+pub(crate) async fn raw(running: &Running) -> Channel {
     let uri = format!("unix:{}", running.socket().display());
     Endpoint::from_shared(uri)
         .expect("a URI")

@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::found::{check_dialled, check_list, check_rendezvous};
 use super::{
-    Admin, ConfigError, Foreign, PeersSection, Proxy, RoutingSection, Wrong, parse_address, parse_admin,
-    parse_metrics, parse_network, parse_proxy,
+    Admin, ConfigError, Foreign, PeersSection, Proxy, RoutingSection, StoreSection, Wrong, parse_address,
+    parse_admin, parse_metrics, parse_network, parse_proxy,
 };
 
 /// Largest configuration file.
@@ -53,6 +53,8 @@ pub struct ConfigFile {
     pub nat: NatSection,
     /// How content is found.
     pub routing: RoutingSection,
+    /// How much the store may take.
+    pub store: StoreSection,
 }
 
 /// The section `[discovery]`.
@@ -155,6 +157,7 @@ impl ConfigFile {
             log_format: self.log_format.or(below.log_format),
             log: self.log.or(below.log),
             peers: self.peers.or(below.peers),
+            store: self.store.or(below.store),
             discovery: DiscoverySection {
                 static_peers: self.discovery.static_peers.or(below.discovery.static_peers),
                 mdns: self.discovery.mdns.or(below.discovery.mdns),
@@ -177,6 +180,7 @@ impl ConfigFile {
     /// Whether the values are within their bounds and none contradicts another.
     pub(super) fn check(&self) -> Result<(), Wrong> {
         self.peers.check()?;
+        self.store.check()?;
         check_list("listen", self.listen.as_deref())?;
         check_dialled("bootstrap", self.bootstrap.as_deref())?;
         check_dialled("discovery.static", self.discovery.static_peers.as_deref())?;

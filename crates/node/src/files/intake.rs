@@ -7,12 +7,14 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use rustle_admin::Fault;
-use rustle_store::{Batch, Durability, StoreError, Table};
+use rustle_store::pins::{Pin, PinKind};
+use rustle_store::{Batch, Durability, StoreError};
 use rustle_types::Cid;
 use tokio::task::JoinHandle;
 
-use super::pinned::pin_key;
 use crate::faults;
+use crate::keep::guard::Guard;
+use crate::keep::pins;
 use crate::shared::Shared;
 
 /// Bytes of blocks that are written together.
@@ -25,6 +27,8 @@ pub(super) struct Intake {
     shared: Shared,
     /// Whether blocks are written; else they are only counted.
     keeps: bool,
+    /// Keeps the blocks until their roots are pinned; taken before the first of them.
+    guard: Option<Guard>,
     group: Batch,
     writing: VecDeque<JoinHandle<Result<(), StoreError>>>,
     /// Whether some went past the log: a few blocks go with the pin.
@@ -39,6 +43,7 @@ impl Intake {
         Self {
             shared: shared.clone(),
             keeps,
+            guard: None,
             group: Batch::new(),
             writing: VecDeque::new(),
             has_bulk: false,
@@ -51,6 +56,9 @@ impl Intake {
         self.blocks += 1;
         if !self.keeps {
             return Ok(());
+        }
+        if self.guard.is_none() {
+            self.guard = Some(self.shared.guard().await?);
         }
         self.group.put_block(cid, bytes);
         if self.group.weight() < GROUP_BYTES {
@@ -67,7 +75,7 @@ impl Intake {
     }
 
     /// Makes all blocks durable, and pins these with all that they link to.
-    pub(super) async fn finish(mut self, pins: &[Cid]) -> Result<(), Fault> {
+    pub(super) async fn finish(mut self, roots: &[Cid]) -> Result<(), Fault> {
         if !self.keeps {
             return Ok(());
         }
@@ -77,12 +85,12 @@ impl Intake {
         if self.has_bulk {
             self.shared.storage.flush().await.map_err(faults::store)?;
         }
-        let mut last = std::mem::take(&mut self.group);
-        for root in pins {
-            last.put(Table::Pins, pin_key(root), Vec::new());
-        }
-        let done = self.shared.storage.commit(last, Durability::Synced).await;
-        done.map_err(faults::store)
+        let last = std::mem::take(&mut self.group);
+        let roots = roots.iter().map(|root| Pin::new(*root, PinKind::Recursive));
+        pins::set(&self.shared, roots.collect(), last).await?;
+        // Until here.
+        drop(self.guard);
+        Ok(())
     }
 
     /// Waits for the oldest group.

@@ -42,7 +42,7 @@ pub enum CollectError {
     Store(#[from] StoreError),
     /// A pinned block cannot be read.
     #[error(
-        "block {block} of pin {root} is missing or damaged, and so what it keeps is not known; fetch it again with `rustle pin add {root}`, or remove the pin"
+        "block {block}, which {root} needs, is missing or damaged, and so what it keeps is not known: nothing is removed; fetch it again with `rustle pin add {root}`, remove the pin, or drop the block of a chain with `rustle store verify --repair`"
     )]
     Incomplete {
         /// The pin.
@@ -125,6 +125,12 @@ impl<S: std::ops::Deref<Target: Collect>> Collector<S> {
     pub fn keep(&mut self, root: Root) {
         self.open.push(Open::Block(root.cid));
         self.root = Some(root);
+    }
+
+    /// Marks what many roots of one kind keep; as [`Collector::keep`] otherwise. `first` names them in an error.
+    pub fn keep_all(&mut self, first: Root, others: impl IntoIterator<Item = Cid>) {
+        self.keep(first);
+        self.open.extend(others.into_iter().map(Open::Block));
     }
 
     /// Follows some links of the root. Gives whether there are more.

@@ -7,6 +7,7 @@ mod content;
 mod node;
 mod peers;
 mod routing;
+mod store;
 mod tunnels;
 
 use std::fmt;
