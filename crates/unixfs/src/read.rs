@@ -28,6 +28,8 @@ pub const PENDING_LINKS_MAX: usize = 262_144;
 pub const WINDOW_BLOCKS_MAX: usize = 1024;
 /// Bytes of blocks that are held ahead at once. Sizes that nodes declare may be too small, so this counts what came.
 pub const HELD_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// The window is filled again when so small a part of it was given.
+const LOOKS_PER_WINDOW: usize = 8;
 
 /// Why a file cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -113,7 +115,18 @@ pub struct Reader {
     slots: HashMap<Cid, Slot>,
     /// Bytes of all blocks in `slots`.
     held: usize,
+    look: Look,
     failed: Option<ReadError>,
+}
+
+/// What has happened since `wants` looked at all pieces of its window.
+#[derive(Debug, Default)]
+struct Look {
+    /// With how many bytes ahead it did; `None` before the first time, and where there is something new to see.
+    window_bytes: Option<u64>,
+    /// Pieces that were given since, and their bytes.
+    given: usize,
+    given_bytes: u64,
 }
 
 /// A part of the file that was not given yet.
@@ -169,6 +182,7 @@ impl Reader {
             pieces,
             slots: HashMap::new(),
             held: 0,
+            look: Look::default(),
             failed: None,
         }
     }
@@ -183,6 +197,13 @@ impl Reader {
     /// Looks ahead as far as `window_bytes` of blocks, but at least to the next one; a node counts as one block of at
     /// most 2 MiB. That is also what the reader holds at most.
     pub fn wants(&mut self, window_bytes: u64) -> Vec<Cid> {
+        if !self.is_look_due(window_bytes) {
+            return Vec::new();
+        }
+        self.look = Look {
+            window_bytes: Some(window_bytes),
+            ..Look::default()
+        };
         let (mut wants, mut left, mut index) = (Vec::new(), window_bytes, 0);
         while self.failed.is_none() && index < self.pieces.len().min(WINDOW_BLOCKS_MAX) {
             if self.open(index) {
@@ -211,6 +232,23 @@ impl Reader {
         wants
     }
 
+    /// Whether enough has happened that a look at the whole window is worth while: of a file in small blocks it would cost
+    /// more than all else if it were taken for each of them.
+    fn is_look_due(&self, window_bytes: u64) -> bool {
+        let look = &self.look;
+        let is_next_unnamed = matches!(
+            self.pieces.front(),
+            Some(Piece {
+                body: Body::Block(_, false),
+                ..
+            })
+        );
+        is_next_unnamed
+            || look.window_bytes.is_none_or(|known| known < window_bytes)
+            || WINDOW_BLOCKS_MAX / LOOKS_PER_WINDOW <= look.given
+            || window_bytes / LOOKS_PER_WINDOW as u64 <= look.given_bytes
+    }
+
     /// Takes a block whose bytes were checked against its CID.
     ///
     /// Beyond [`HELD_BYTES_MAX`] only the next one is kept; `poll` names the others again when their turn comes.
@@ -229,6 +267,9 @@ impl Reader {
         }
         match read_block(cid, bytes) {
             Ok(content) => {
+                if !content.children.is_empty() {
+                    self.look.window_bytes = None;
+                }
                 slot.content = Some(content);
                 slot.bytes = length;
                 self.held += length;
@@ -255,6 +296,8 @@ impl Reader {
                 Body::Inline(bytes) => {
                     let bytes = within(bytes, piece.offset, &self.range);
                     self.pieces.pop_front();
+                    self.look.given += 1;
+                    self.look.given_bytes += bytes.len() as u64;
                     if !bytes.is_empty() {
                         return Ok(Progress::Bytes(bytes));
                     }
