@@ -9,6 +9,7 @@
 //! (control.run)(b"anything at all");
 //! ```
 
+mod bitswap;
 mod content;
 mod control;
 mod exchange;
@@ -42,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     records::TARGET,
     manager::TARGET,
     content::TARGET,
+    bitswap::TARGET,
 ];
 
 /// The target of this name.
