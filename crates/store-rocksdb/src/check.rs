@@ -7,6 +7,7 @@ use rustle_types::Cid;
 use rustle_types::content::{self, CODEC_RAW, Multihash};
 
 use crate::pinned::{self, Checks};
+use crate::usage::Purpose;
 use crate::{RocksStore, failure, families};
 
 /// Goes through bytes and entries side by side, as they were at one moment.
@@ -91,7 +92,9 @@ fn unreadable(store: &RocksStore, key: &[u8], checked: &mut Checked) -> Result<(
     checked.blocks += 1;
     match store.get_verified(&cid) {
         Ok(bytes) => checked.bytes += bytes.map_or(0, |bytes| bytes.len() as u64),
-        Err(_) => checked.faults.push((cid, Fault::Damaged)),
+        Err(StoreError::Corrupt(_)) => checked.faults.push((cid, Fault::Damaged)),
+        // A disk that does not answer says nothing about the block.
+        Err(error) => return Err(error),
     }
     Ok(())
 }
@@ -104,24 +107,28 @@ pub(crate) fn mend(store: &RocksStore, cid: &Cid) -> Result<bool, StoreError> {
     let key = cid.hash().to_bytes();
     let mut line = store.line.lock();
     line.check()?;
-    let bytes = pinned::block(&store.db, &key, Checks::OfCaller);
-    let entry = store.entry(&key);
-    let is_there = !matches!((&bytes, &entry), (Ok(None), Ok(None)));
-    let whole = bytes
-        .ok()
-        .flatten()
-        .filter(|bytes| content::verify(cid, bytes).is_ok());
+    let index = families::handle(&store.db, families::INDEX);
+    // Only what is known to be damaged is dropped: a disk that does not answer now may do so later.
+    let (bytes, is_damaged) = match pinned::block(&store.db, &key, Checks::OfCaller) {
+        Ok(bytes) => (bytes, false),
+        Err(error) if failure::is_damage(&error) => (None, true),
+        Err(error) => return Err(failure::on_read(&error)),
+    };
+    let entry = store.db.get_cf(index, &key);
+    let entry = entry.map_err(|error| failure::on_read(&error))?;
+    let is_there = is_damaged || bytes.is_some() || entry.is_some();
+    let entry = entry.and_then(|entry| Entry::from_bytes(&entry));
+    let whole = bytes.filter(|bytes| content::verify(cid, bytes).is_ok());
     let mut writes: WriteBatch = store.begin_batch(&line, Durability::Buffered);
     match (whole, entry) {
-        (Some(bytes), Ok(Some(entry))) if entry.size == bytes.len() as u64 => return Ok(false),
+        (Some(bytes), Some(entry)) if entry.size == bytes.len() as u64 => return Ok(false),
         (Some(bytes), _) => {
-            let index = families::handle(&store.db, families::INDEX);
             let entry = Entry::new(bytes.len() as u64, line.epochs.now);
             writes.put_cf(index, &key, entry.to_bytes());
         }
         (None, _) => store.remove_block(&mut writes, &key),
     }
-    store.write_line(&mut line, writes, Durability::Buffered)?;
+    store.write_line(&mut line, writes, Durability::Buffered, Purpose::Room)?;
     Ok(is_there)
 }
 

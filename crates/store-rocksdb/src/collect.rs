@@ -12,6 +12,7 @@ use rustle_types::Cid;
 use rustle_types::content::Multihash;
 
 use crate::commit::Line;
+use crate::usage::Purpose;
 use crate::{RocksStore, check, failure, families};
 
 /// Epochs that may begin before the record is written again; so many are left out after a restart.
@@ -89,7 +90,7 @@ impl RocksStore {
             }
             results.push(result);
         }
-        self.write_line(&mut line, writes, Durability::Bulk)?;
+        self.write_line(&mut line, writes, Durability::Bulk, Purpose::Room)?;
         Ok(results)
     }
 
@@ -139,7 +140,7 @@ impl Collect for RocksStore {
             };
             let mut writes = self.begin_batch(&line, durability);
             writes.put_cf(self.table(Table::Meta), Epochs::KEY, end.to_be_bytes());
-            self.write_line(&mut line, writes, durability)?;
+            self.write_line(&mut line, writes, durability, Purpose::Room)?;
             line.epochs.end = end;
         }
         line.epochs.now = next;
@@ -192,7 +193,7 @@ impl Collect for RocksStore {
             }
         }
         if swept.blocks != 0 {
-            self.write_line(&mut line, writes, Durability::Buffered)?;
+            self.write_line(&mut line, writes, Durability::Buffered, Purpose::Room)?;
         }
         Ok(swept)
     }

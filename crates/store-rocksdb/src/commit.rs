@@ -16,6 +16,7 @@ use rustle_store::{Batch, Durability, Entry, Op, StoreError, Table, is_inline};
 
 use crate::collect::Epochs;
 use crate::unflushed::Unflushed;
+use crate::usage::Purpose;
 use crate::{RocksStore, failure, families};
 
 /// First operation of each synced batch: whoever finds it in the log knows that all before it had reached the disk.
@@ -51,6 +52,7 @@ impl Line {
         }
     }
 
+    /// Why writing has ended, if it has.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         match &self.halted {
             Some(reason) => Err(StoreError::Halted(reason.clone())),
@@ -72,8 +74,13 @@ impl RocksStore {
         };
         let mut line = self.line.lock();
         line.check()?;
+        let purpose = match durability {
+            Durability::Bulk => Purpose::Content,
+            _ if batch.is_removal() => Purpose::Room,
+            _ => Purpose::Records,
+        };
         let (writes, blocks) = self.prepare(batch, durability, &line);
-        self.write_line(&mut line, writes, durability)?;
+        self.write_line(&mut line, writes, durability, purpose)?;
         if durability != Durability::Bulk {
             return Ok(());
         }
@@ -105,11 +112,12 @@ impl RocksStore {
         line: &mut Line,
         writes: WriteBatch,
         durability: Durability,
+        purpose: Purpose,
     ) -> Result<(), StoreError> {
         let before = self.db.latest_sequence_number();
         let is_empty = writes.is_empty();
         if !is_empty {
-            self.check_room(writes.size_in_bytes(), durability)?;
+            self.make_room(line, writes.size_in_bytes(), purpose)?;
         }
         if let Err(reason) = self.write(writes, durability) {
             return Err(self.halt(line, reason));
@@ -141,24 +149,40 @@ impl RocksStore {
                 return Ok(());
             }
         }
-        self.flush_all()
+        self.flush_all()?;
+        self.line.lock().unflushed.end_flush();
+        Ok(())
     }
 
     /// Writes all buffers of all families, so that the log so far is not needed any more.
+    ///
+    /// What waits for a flush is not told of it: another one may be under way, whose blocks must not count as written
+    /// before its own end.
     pub(crate) fn flush_all(&self) -> Result<(), StoreError> {
+        let flushed = self.flush_buffers();
+        flushed.map_err(|reason| self.halt(&mut self.line.lock(), reason))
+    }
+
+    fn flush_buffers(&self) -> Result<(), String> {
         let all: Vec<_> = families::names()
             .map(|name| families::handle(&self.db, name))
             .collect();
         let all: Vec<_> = all.iter().collect();
         let flushed = self.db.flush_cfs_opt(&all, &FlushOptions::default());
-        let mut line = self.line.lock();
-        match flushed {
-            Ok(()) => {
-                line.unflushed.end_flush();
-                Ok(())
-            }
-            Err(error) => Err(self.halt(&mut line, error.into())),
+        flushed.map_err(String::from)
+    }
+
+    /// Refuses a write for which the disk has no room, once what waits in memory was written: until then its room has to
+    /// be counted twice.
+    fn make_room(&self, line: &mut Line, bytes: usize, purpose: Purpose) -> Result<(), StoreError> {
+        let Err(full) = self.check_room(bytes, purpose) else {
+            return Ok(());
+        };
+        if !self.is_flush_worthwhile() {
+            return Err(full);
         }
+        self.flush_buffers().map_err(|reason| self.halt(line, reason))?;
+        self.check_room(bytes, purpose)
     }
 
     /// Takes no more writes.

@@ -19,11 +19,9 @@ pub(crate) fn on_open(path: &Path, error: &Error) -> StoreError {
     if held {
         return StoreError::Busy(path.display().to_string());
     }
-    // A file that another one names and that is not there is damage as well.
-    let damage = error.kind() == ErrorKind::Corruption || text.contains("No such file or directory");
     if is_full(&text) {
         StoreError::Full(text)
-    } else if damage {
+    } else if is_damage(error) {
         damaged(path, &text)
     } else {
         unreadable(path, &text)
@@ -58,10 +56,17 @@ pub(crate) fn on_create(path: &Path, error: &io::Error) -> StoreError {
 
 /// Why a block could not be read: a failed checksum of RocksDB is damage that the block's own hash would find too.
 pub(crate) fn on_block(cid: &Cid, error: &Error) -> StoreError {
-    match error.kind() {
-        ErrorKind::Corruption => StoreError::Corrupt(*cid),
-        _ => on_read(error),
+    match is_damage(error) {
+        true => StoreError::Corrupt(*cid),
+        false => on_read(error),
     }
+}
+
+/// Whether what was written is known to be gone or changed; else the disk may answer at the next try.
+///
+/// A file that another one names and that is not there is damage as well.
+pub(crate) fn is_damage(error: &Error) -> bool {
+    error.kind() == ErrorKind::Corruption || error.as_ref().contains("No such file or directory")
 }
 
 /// Why a record could not be read.

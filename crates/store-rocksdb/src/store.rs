@@ -38,6 +38,9 @@ pub struct RocksStore {
     /// The error that the next write is to meet.
     #[cfg(test)]
     pub(crate) next_failure: Mutex<Option<String>>,
+    /// Bytes that the disk is taken to have free.
+    #[cfg(test)]
+    pub(crate) free: Mutex<Option<u64>>,
 }
 
 // === impl RocksStore ===
@@ -69,6 +72,8 @@ impl RocksStore {
             flushing: Mutex::new(()),
             #[cfg(test)]
             next_failure: Mutex::new(None),
+            #[cfg(test)]
+            free: Mutex::new(None),
         })
     }
 
@@ -180,6 +185,11 @@ impl Store for RocksStore {
 
     fn flush(&self) -> Result<(), StoreError> {
         self.flush_bulk()
+    }
+
+    fn health(&self) -> Result<(), StoreError> {
+        self.line.lock().check()?;
+        self.check_content_room()
     }
 }
 

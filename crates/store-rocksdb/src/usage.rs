@@ -1,14 +1,43 @@
 //! How much of the disk does the store take, and what is left?
 
-use rustle_store::{Durability, StoreError};
+use rustle_store::StoreError;
 
 use crate::{RocksStore, families};
 
-/// Free bytes that records, chains and deletions leave: buffers that have to be flushed, and the files that describe the
-/// store. RocksDB does not come back from a full disk until the store is opened again, so that it must never meet one.
-const RESERVE_BYTES: u64 = 16 << 20;
-/// Free bytes that new content leaves on top of that, so that chains go on, and garbage can be collected.
-const CONTENT_RESERVE_BYTES: u64 = 32 << 20;
+/// Free bytes that everybody leaves: buffers that have to be flushed, and the files that describe the store. RocksDB does
+/// not come back from a full disk until the store is opened again, so that it must never meet one.
+const RESERVE_BYTES: u64 = 8 << 20;
+/// Free bytes that records and chains leave, so that garbage can be collected.
+const RECORDS_RESERVE_BYTES: u64 = 16 << 20;
+/// Free bytes that new content leaves, so that chains go on.
+const CONTENT_RESERVE_BYTES: u64 = 48 << 20;
+/// With less room than this beside the reserve, the next batch of content may be refused.
+const CONTENT_BATCH_BYTES: u64 = 16 << 20;
+/// Bytes in memory from which on a flush may give room: less is what empty buffers take.
+const FLUSH_BYTES_MIN: u64 = 2 << 20;
+
+/// What a write is for, which says how much of the disk it leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Content.
+    Content,
+    /// Pins, chains and all other records.
+    Records,
+    /// Removals, and the marks that come before them: they make room.
+    Room,
+}
+
+// === impl Purpose ===
+
+impl Purpose {
+    const fn reserve(self) -> u64 {
+        match self {
+            Self::Content => CONTENT_RESERVE_BYTES,
+            Self::Records => RECORDS_RESERVE_BYTES,
+            Self::Room => RESERVE_BYTES,
+        }
+    }
+}
 
 // === impl RocksStore ===
 
@@ -31,19 +60,36 @@ impl RocksStore {
 
     /// Bytes that this user may still write to the disk of the store; `None` where the system does not tell.
     pub fn free_bytes(&self) -> Option<u64> {
+        #[cfg(test)]
+        if let Some(free) = *self.free.lock() {
+            return Some(free);
+        }
         let disk = rustix::fs::statvfs(&self.path).ok()?;
         Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     /// Refuses a write of so many bytes for which the disk has no room. Nothing has been done then, and as soon as there is
     /// room the next write is taken.
-    pub(crate) fn check_room(&self, bytes: usize, durability: Durability) -> Result<(), StoreError> {
-        let reserve = match durability {
-            Durability::Bulk => RESERVE_BYTES + CONTENT_RESERVE_BYTES,
-            Durability::Buffered | Durability::Synced => RESERVE_BYTES,
-        };
+    pub(crate) fn check_room(&self, bytes: usize, purpose: Purpose) -> Result<(), StoreError> {
         // In the log and, later, in its place.
-        let needed = self.pending_bytes() + 2 * bytes as u64 + reserve;
+        self.need(self.pending_bytes() + 2 * bytes as u64 + purpose.reserve())
+    }
+
+    /// Whether content is taken, or has to wait for room on the disk.
+    pub(crate) fn check_content_room(&self) -> Result<(), StoreError> {
+        self.need(CONTENT_RESERVE_BYTES + CONTENT_BATCH_BYTES)
+    }
+
+    /// Whether a flush gives room, and has the room that it needs itself.
+    pub(crate) fn is_flush_worthwhile(&self) -> bool {
+        let pending = self.pending_bytes();
+        FLUSH_BYTES_MIN <= pending
+            && self
+                .free_bytes()
+                .is_none_or(|free| pending + FLUSH_BYTES_MIN <= free)
+    }
+
+    fn need(&self, needed: u64) -> Result<(), StoreError> {
         match self.free_bytes() {
             Some(free) if free < needed => Err(StoreError::Full(format!(
                 "{free} bytes are free, and {needed} are needed with those that are kept in reserve"

@@ -102,6 +102,12 @@ impl Batch {
         self.ops.iter().all(|op| matches!(op, Op::PutBlock(..)))
     }
 
+    /// Whether it removes and does nothing else.
+    pub fn is_removal(&self) -> bool {
+        let mut ops = self.ops.iter();
+        ops.all(|op| matches!(op, Op::DeleteBlock(_) | Op::Delete(..)))
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.ops.is_empty()

@@ -107,6 +107,12 @@ pub trait Store: ContentStore + 'static {
     ///
     /// After an error the store refuses all further writes, as after one of [`Store::commit`].
     fn flush(&self) -> Result<(), StoreError>;
+
+    /// Whether the next content would be taken: [`StoreError::Halted`] after a failed write, [`StoreError::Full`] without
+    /// room on the disk.
+    fn health(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 // === impl Table ===

@@ -180,3 +180,34 @@ fn bytes_that_cannot_be_read_at_all_are_found_as_well() {
     assert!(checked.faults.iter().all(|(cid, _)| store.mend(cid).unwrap()));
     assert_eq!(store.check(b"", u64::MAX).unwrap().faults, []);
 }
+
+#[test]
+fn a_disk_that_does_not_answer_is_no_reason_to_drop_a_block() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let blocks: Vec<_> = (0..30).map(|number| block(number, 9000)).collect();
+    put(&store, &blocks);
+    store.close().unwrap();
+    let store = open(directory.path());
+    let blob = fs::read_dir(directory.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|end| end == "blob"))
+        .unwrap();
+    // A folder opens as a file does, and gives an error when it is read.
+    let aside = directory.path().join("aside");
+    fs::rename(&blob, &aside).unwrap();
+    fs::create_dir(&blob).unwrap();
+    let fails = |error| matches!(error, rustle_store::StoreError::Io(_));
+    assert!(fails(store.check(b"", u64::MAX).unwrap_err()));
+    assert!(fails(store.mend(&blocks[0].0).unwrap_err()));
+
+    fs::remove_dir(&blob).unwrap();
+    fs::rename(&aside, &blob).unwrap();
+    assert_eq!(store.check(b"", u64::MAX).unwrap().faults, []);
+    assert!(
+        blocks
+            .iter()
+            .all(|(cid, bytes)| store.get_verified(cid).unwrap().as_ref() == Some(bytes))
+    );
+}

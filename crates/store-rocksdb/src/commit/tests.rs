@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
+use rustle_store::collect::Collect;
 use rustle_store::{Batch, ContentStore, Durability, Store, StoreError, Table};
 use rustle_types::{BlockId, Cid};
 use tempfile::TempDir;
@@ -234,4 +235,103 @@ fn gaps_in_the_numbers_of_the_log_are_no_damage_and_hide_none() {
     for cut in [1, 20, 60] {
         assert_eq!(again(&sound[..sound.len() - cut]), Ok(()), "a torn tail");
     }
+}
+
+#[test]
+fn a_flush_of_all_buffers_says_nothing_about_a_flush_of_blocks_that_is_under_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    let blocks: Vec<_> = (0..3).map(|number| block(number, 8000)).collect();
+    put(&store, &blocks, Durability::Bulk);
+    let key = blocks[0].0.hash().to_bytes();
+    store.line.lock().unflushed.begin_flush();
+
+    store.flush_all().unwrap();
+    assert!(
+        store.line.lock().unflushed.has(&key),
+        "its own end is still to come"
+    );
+}
+
+#[test]
+fn each_purpose_leaves_its_part_of_a_disk_that_fills_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    let blocks: Vec<_> = (0..4).map(|number| block(number, 8000)).collect();
+    put(&store, &blocks, Durability::Bulk);
+    let bulk = |number| {
+        let (cid, bytes) = block(number, 8000);
+        let mut batch = Batch::new();
+        batch.put_block(cid, bytes);
+        store.commit(batch, Durability::Bulk)
+    };
+    let named = |key: &[u8]| {
+        let mut batch = Batch::new();
+        batch.put(Table::Pins, key.to_vec(), b"value".to_vec());
+        store.commit(batch, Durability::Synced)
+    };
+    let collects = || {
+        let walk = store.begin_epoch(true)?;
+        store.touch(&[blocks[0].0])?;
+        store.mark(walk, &[blocks[1].0])?;
+        store.sweep(walk, &[*blocks[3].0.hash()])
+    };
+    named(b"pin").unwrap();
+    let set = |mebibytes: u64| *store.free.lock() = Some(mebibytes << 20);
+    let is_full = |result| matches!(result, Err(StoreError::Full(_)));
+
+    set(100);
+    assert_eq!((store.health(), bulk(10)), (Ok(()), Ok(())));
+    set(35);
+    assert!(is_full(store.health()) && is_full(bulk(11)));
+    assert_eq!(named(b"other"), Ok(()), "pins and chains go on");
+    set(13);
+    assert!(is_full(named(b"third")));
+    assert_eq!(
+        collects().map(|swept| swept.blocks),
+        Ok(1),
+        "garbage is collected"
+    );
+    let mut batch = Batch::new();
+    batch.delete(Table::Pins, b"pin".to_vec());
+    assert_eq!(
+        store.commit(batch, Durability::Synced),
+        Ok(()),
+        "and a pin removed"
+    );
+    set(5);
+    assert!(is_full(collects().map(drop)));
+    set(100);
+    assert_eq!((store.health(), bulk(11)), (Ok(()), Ok(())));
+}
+
+#[test]
+fn what_waits_in_memory_is_written_before_a_write_is_refused_for_its_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    let blocks: Vec<_> = (0..300).map(|number| block(number, 100_000)).collect();
+    for part in blocks.chunks(30) {
+        put(&store, part, Durability::Bulk);
+    }
+    assert!(25 << 20 < store.pending_bytes());
+    *store.free.lock() = Some(36 << 20);
+
+    let walk = store.begin_epoch(true).unwrap();
+    assert!(store.mark(walk, &[blocks[0].0]).is_ok());
+    record(&store, b"pin", Durability::Synced);
+    assert!(store.pending_bytes() < 8 << 20, "{}", store.pending_bytes());
+    assert_eq!(kept(&open(image(&store).path()).unwrap(), &blocks), 300);
+}
+
+#[test]
+fn a_failed_write_of_a_collection_shows_in_the_health() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    let blocks = [block(1, 8000)];
+    put(&store, &blocks, Durability::Synced);
+    *store.next_failure.lock() = Some("input/output error".to_owned());
+
+    store.begin_epoch(true).unwrap_err();
+
+    assert!(matches!(store.health(), Err(StoreError::Halted(_))));
 }
