@@ -199,7 +199,10 @@ async fn who_wants_much_and_reads_nothing_holds_little() {
     let client = node.client().await.unwrap();
     // Blocks of a megabyte; all of them are wanted at once.
     let file = File::new(ImportProfile::V1_RAW_2025, 1 << 20, 40);
-    let added = client.add_bytes(Profile::V1, file.bytes.clone()).await.unwrap();
+    let added = client
+        .add_bytes(Profile::V1Of2025, file.bytes.clone())
+        .await
+        .unwrap();
     assert_eq!(added.cid, file.root);
     let stranger = Stranger::greet_as(Adversary::new().receive_buffer(4096), &node, BITSWAP).await;
     let mut stream = stranger.peer.open(BITSWAP).await.unwrap();
