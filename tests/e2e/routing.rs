@@ -1,8 +1,9 @@
 //! Is content found by nodes that never met whoever has it?
 
+use futures::StreamExt as _;
 use rustle_admin::FaultKind;
 use rustle_admin::fault::reason;
-use rustle_admin::views::Profile;
+use rustle_admin::views::{Profile, ProviderQuery};
 use rustle_tests::waiting::within;
 use rustle_tests::{Cluster, Setup, content, rustle_at};
 use serde_json::Value;
@@ -67,6 +68,27 @@ async fn content_is_found_and_fetched_through_a_third_node() {
         (read.code, read.stdout),
         (Some(0), content::pattern(1000).to_vec())
     );
+}
+
+/// Nobody is there to be told when A adds the file; the DHT is told once it has a node.
+#[tokio::test]
+async fn what_was_added_alone_is_found_once_others_are_there() {
+    let cluster = Cluster::start(["A", "B", "C"], &Setup::default()).await.unwrap();
+    let (a, c) = (cluster.client(0).await.unwrap(), cluster.client(2).await.unwrap());
+    let added = a.add_bytes(Profile::V0, content::pattern(1000)).await.unwrap();
+    let middle = cluster.node(1).address();
+    a.connect_peer(middle, None).await.unwrap();
+    c.connect_peer(middle, None).await.unwrap();
+    let search = async {
+        loop {
+            let mut found = c.find_providers(ProviderQuery::new(added.cid)).await.unwrap();
+            if let Some(Ok(provider)) = found.next().await {
+                return provider.peer;
+            }
+        }
+    };
+    let found = within("the provider", SOON, search).await.unwrap();
+    assert_eq!(found, cluster.node(0).peer());
 }
 
 #[tokio::test]

@@ -21,10 +21,11 @@ pub(crate) fn kubo(workspace: &Workspace) -> Result<()> {
     toolchain::ensure()?;
     let python = environment(&cache_folder()?.join("kubo-venv"))?;
     workspace.claim()?;
-    workspace.cargo(["build", "--workspace", "--bins", "--tests"])?;
+    workspace.cargo(["build", "--workspace", "--bins"])?;
     let has_nextest = succeeds(workspace.cargo_command().args(["nextest", "--version"]));
     let mut tests = workspace.cargo_command();
-    let target = ["--package", "rustle-tests", "--test", "interop"];
+    // Of fewer packages some crates would get other features, and be built a second time.
+    let target = ["--workspace", "--test", "interop"];
     if has_nextest {
         tests
             .args(["nextest", "run", "--run-ignored", "only"])

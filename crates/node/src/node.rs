@@ -8,7 +8,7 @@ use rustle_admin::{BindError, Server, ServerConfig, TcpDoor, location};
 use rustle_chain::Signer;
 use rustle_engine::Engine;
 use rustle_net::{Acceptor, ForeignAccess, Inbound, Scope};
-use rustle_store::{Store, StoreError};
+use rustle_store::{Collect, Store, StoreError};
 use rustle_store_rocksdb::RocksStore;
 use rustle_types::{Cid, Multiaddr, PeerId};
 use tokio::sync::mpsc;
@@ -157,7 +157,7 @@ impl Node {
         let (storage, storage_thread) = storage::spawn(Arc::clone(&store), Arc::clone(&quota), written_tx)?;
         let keep = Arc::new(Keep::new(Arc::clone(&rocks), quota));
         let (shared, inbox, told) = wire_up(&config, clock, storage, keep, net.clone(), written, events);
-        let core_task = run_tasks(engine, &shared, inbox, told, streams, foreign);
+        let core_task = run_tasks(engine, &shared, inbox, told, streams, foreign, &rocks);
         if let Some(metrics) = metrics {
             metrics.spawn(&shared, Arc::clone(&rocks));
         }
@@ -258,6 +258,7 @@ fn run_tasks(
     told: Told,
     streams: Streams,
     foreign: ForeignAccess,
+    rocks: &Arc<RocksStore>,
 ) -> JoinHandle<()> {
     let (pulls, pulls_queued) = mpsc::channel(PULLS_QUEUED_MAX);
     let (questions, questions_queued) = mpsc::channel(lists::QUESTIONS_MAX);
@@ -281,7 +282,8 @@ fn run_tasks(
     shared.spawn(sync::pull(shared.clone(), pulls_queued));
     shared.spawn(lists::serve(shared.clone(), streams.lists));
     shared.spawn(lists::ask(shared.clone(), questions_queued));
-    shared.spawn(routing::run(shared.clone(), told.announced));
+    let blocks = Arc::clone(rocks) as Arc<dyn Collect>;
+    shared.spawn(routing::run(shared.clone(), blocks, told.announced));
     shared.spawn(quota::watch(shared.clone()));
     shared.spawn(refusals::tell(shared.clone()));
     shared.spawn(exchange::run(shared.clone(), told.exchange, streams.bitswap));

@@ -4,25 +4,42 @@ use std::sync::Arc;
 
 use futures::Stream;
 use rustle_ipld::{Step, WalkError, Walker};
-use rustle_store::pins::{self, Pin, PinKind};
-use rustle_store::{Store, StoreError};
+use rustle_store::pins::{self, PinKind};
+use rustle_store::{Collect, Store, StoreError};
 use rustle_types::Cid;
+use rustle_types::content::CODEC_RAW;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::shared::Shared;
 
-/// Pins that are read at once.
-pub(super) const PINS_PAGE: usize = 256;
+/// Pins or blocks that are read at once.
+pub(super) const PAGE: usize = 256;
 /// Blocks below one root that are told of one by one; about 200 bytes of memory each.
 const BLOCKS_BELOW_MAX: usize = 256 * 1024;
 /// Blocks that were found and wait to be told of.
 const BLOCKS_AHEAD: usize = 64;
 
-/// What is pinned with all below it, behind the key of a pin.
-pub(super) fn pins(store: &dyn Store, after: &[u8]) -> Result<Vec<Pin>, StoreError> {
+/// What is told of in a round, behind a key, with the key of each: pinned roots, or with `all` every block.
+pub(super) fn page(
+    store: &dyn Collect,
+    is_all: bool,
+    after: &[u8],
+) -> Result<Vec<(Vec<u8>, Cid)>, StoreError> {
+    if is_all {
+        // The least key behind it.
+        let mut from = after.to_vec();
+        from.push(0);
+        let from = if after.is_empty() { &[][..] } else { &from[..] };
+        let entries = store.entries(from, PAGE)?.into_iter();
+        // The DHTs know content by its hash, so that the codec does not matter.
+        return Ok(entries
+            .map(|(hash, _)| (hash.to_bytes(), Cid::new_v1(CODEC_RAW, hash)))
+            .collect());
+    }
     let after = (!after.is_empty()).then_some(after);
-    pins::page(store, Some(PinKind::Recursive), after, PINS_PAGE)
+    let pins = pins::page(store, Some(PinKind::Recursive), after, PAGE)?;
+    Ok(pins.into_iter().map(|pin| (pin.key(), pin.cid)).collect())
 }
 
 /// The blocks below a root, without the root, as far as they are here. Ends early once nobody takes them.

@@ -5,12 +5,12 @@
 //! nobody in a DHT that has nodes now, or where this node can no longer be dialled where it could.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use rand::RngExt as _;
-use rustle_store::pins::Pin;
-use rustle_store::{Batch, Durability, Table};
+use rustle_store::{Batch, Collect, Durability, Table};
 use rustle_types::{Cid, Timestamp};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -39,12 +39,16 @@ struct State {
     started_millis: u64,
     /// Where this node could be dialled then, as a hash.
     place: u64,
-    /// Key of the last pin that was told of; empty where the round is over.
+    /// Key of the last pin or block that was told of; empty where the round is over.
     cursor: Vec<u8>,
 }
 
 /// Tells of what comes, and does rounds.
-pub(crate) async fn run(shared: Shared, announced: mpsc::Receiver<(Cid, Announced)>) {
+pub(crate) async fn run(
+    shared: Shared,
+    blocks: Arc<dyn Collect>,
+    announced: mpsc::Receiver<(Cid, Announced)>,
+) {
     let setting = shared.routing.setting;
     if shared.is_light || setting == Provide::None {
         return;
@@ -58,7 +62,7 @@ pub(crate) async fn run(shared: Shared, announced: mpsc::Receiver<(Cid, Announce
             }
         }
     });
-    tokio::join!(tell, rounds(&shared));
+    tokio::join!(tell, rounds(&shared, &blocks));
 }
 
 async fn tell_below(shared: &Shared, root: Cid) {
@@ -69,7 +73,7 @@ async fn tell_below(shared: &Shared, root: Cid) {
     blocks.for_each_concurrent(PROVIDES_MAX, tell).await;
 }
 
-async fn rounds(shared: &Shared) {
+async fn rounds(shared: &Shared, blocks: &Arc<dyn Collect>) {
     let mut state = State::load(shared).await;
     loop {
         joined(shared).await;
@@ -79,7 +83,7 @@ async fn rounds(shared: &Shared) {
             () = tokio::time::sleep(due) => {}
             () = asked_for(shared) => {}
         }
-        round(shared, &mut state).await;
+        round(shared, blocks, &mut state).await;
         tokio::time::sleep(PAUSE).await;
     }
 }
@@ -107,40 +111,42 @@ async fn asked_for(shared: &Shared) {
 }
 
 /// One round, or the rest of it.
-async fn round(shared: &Shared, state: &mut State) {
+async fn round(shared: &Shared, blocks: &Arc<dyn Collect>, state: &mut State) {
     shared.routing.catch_up();
     if state.cursor.is_empty() {
         state.started_millis = shared.clock.now().wall.as_millis();
         state.place = place(shared);
     }
+    let setting = shared.routing.setting;
     let mut count = 0;
     loop {
-        let after = state.cursor.clone();
-        let pins = match shared.read(move |store| contents::pins(store, &after)).await {
-            Ok(Ok(pins)) => pins,
+        let (after, store) = (state.cursor.clone(), Arc::clone(blocks));
+        let read = move || contents::page(&*store, setting == Provide::All, &after);
+        let page = match tokio::task::spawn_blocking(read).await {
+            Ok(Ok(page)) => page,
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the pins cannot be read; the DHTs are not told of them");
+                tracing::warn!(%error, "what is here cannot be listed; the DHTs are not told of it");
                 return;
             }
             Err(_) => return,
         };
-        let is_last = pins.len() < contents::PINS_PAGE;
-        let cursor = pins.last().map(Pin::key);
-        count += pins.len();
-        let tell = |pin: Pin| async move {
+        let is_last = page.len() < contents::PAGE;
+        let cursor = page.last().map(|(key, _)| key.clone());
+        count += page.len();
+        let tell = |(_, cid)| async move {
             tokio::time::sleep(PACE).await;
-            provide(shared, pin.cid).await;
-            if shared.routing.setting != Provide::Roots {
-                tell_below(shared, pin.cid).await;
+            provide(shared, cid).await;
+            if setting == Provide::Pinned {
+                tell_below(shared, cid).await;
             }
         };
-        futures::stream::iter(pins)
+        futures::stream::iter(page)
             .for_each_concurrent(PROVIDES_MAX, tell)
             .await;
         state.cursor = cursor.filter(|_| !is_last).unwrap_or_default();
         state.save(shared).await;
         if is_last {
-            tracing::debug!(count, "told the DHTs of all pins");
+            tracing::debug!(count, ?setting, "told the DHTs what is here");
             return;
         }
     }
