@@ -9,6 +9,7 @@
 mod cids;
 mod content;
 mod dht;
+mod folders;
 mod gossip;
 mod loss;
 mod peers;
