@@ -23,6 +23,8 @@ pub const PEER_WANTS_MAX: usize = 1024;
 pub const PEER_OUTSTANDING_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Bytes of blocks in one task; a single larger block is a task of its own.
 pub const TASK_BYTES: u64 = 1024 * 1024;
+/// What a presence counts for while it waits to be written: about what it takes in memory.
+pub const PRESENCE_BYTES: u64 = 128;
 /// A block up to this size answers a want-have: saying that it is there would cost as much.
 pub const SMALL_BLOCK_BYTES_MAX: u64 = 1024;
 

@@ -155,11 +155,11 @@ async fn serve(shared: Shared, entry: Arc<Entry>, target: SocketAddr, mut inboun
             tracing::debug!(name = entry.protocol, %peer, "too many connections through tunnels at once");
             continue;
         };
-        let entry = Arc::clone(&entry);
-        shared.spawn(async move {
+        let (entry, shared) = (Arc::clone(&entry), shared.clone());
+        shared.clone().spawn(async move {
             let _places = (place, guest);
             match reach(target).await {
-                Ok(socket) => pass(&entry, socket, stream).await,
+                Ok(socket) => pass(&shared, &entry, socket, stream).await,
                 // The stream is dropped, which resets it.
                 Err(error) => {
                     entry.refuse();
@@ -169,7 +169,6 @@ async fn serve(shared: Shared, entry: Arc<Entry>, target: SocketAddr, mut inboun
             }
         });
     }
-    shared.net.dismiss(&entry.protocol);
 }
 
 async fn reach(target: SocketAddr) -> std::io::Result<TcpStream> {
@@ -204,7 +203,7 @@ async fn accept(shared: Shared, entry: Arc<Entry>, listener: TcpListener, end: T
         shared.clone().spawn(async move {
             let _place = place;
             match open(&shared, &end, &entry.protocol).await {
-                Ok(stream) => pass(&entry, socket, stream).await,
+                Ok(stream) => pass(&shared, &entry, socket, stream).await,
                 Err(fault) => {
                     entry.refuse();
                     joined::reset(&socket);
@@ -243,13 +242,16 @@ async fn open(shared: &Shared, end: &TunnelEnd, protocol: &str) -> Result<Stream
         .unwrap_or_else(|_| Err(late()))
 }
 
-/// Passes bytes on until both sides have ended, or the tunnel has.
-async fn pass(entry: &Entry, socket: TcpStream, stream: Stream) {
+/// Passes bytes on until both sides have ended, or the tunnel has, or the node.
+async fn pass(shared: &Shared, entry: &Entry, socket: TcpStream, stream: Stream) {
     entry.counts.open.fetch_add(1, Ordering::Relaxed);
-    tokio::select! {
-        () = entry.end.cancelled() => {}
-        () = join(&entry.counts, socket, stream) => {}
-    }
+    let broken_off = async {
+        tokio::select! {
+            () = entry.end.cancelled() => {}
+            () = shared.shutdown.cancelled() => {}
+        }
+    };
+    join(&entry.counts, socket, stream, broken_off).await;
     entry.counts.open.fetch_sub(1, Ordering::Relaxed);
 }
 

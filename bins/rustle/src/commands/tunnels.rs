@@ -62,7 +62,13 @@ fn filter(tunnel: Option<&str>) -> Result<TunnelFilter, Failure> {
     let Some(text) = tunnel else {
         return Ok(TunnelFilter::default());
     };
-    if let Ok(id) = text.parse() {
+    if let Ok(id) = text.parse::<u64>() {
+        // The daemon takes 0 for any of them.
+        if id == 0 {
+            return Err(Failure::Usage(
+                "no tunnel has the number 0; `rustle tunnel ls` shows the numbers".to_owned(),
+            ));
+        }
         return Ok(TunnelFilter {
             id: Some(id),
             ..TunnelFilter::default()

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use multihash_codetable::Multihash;
 use rustle_types::PeerId;
 
-use super::{PEER_OUTSTANDING_BYTES_MAX, PEER_WANTS_MAX, TASK_BYTES, Task};
+use super::{PEER_OUTSTANDING_BYTES_MAX, PEER_WANTS_MAX, PRESENCE_BYTES, TASK_BYTES, Task};
 use crate::message::{Presence, Want};
 
 /// One remembered want.
@@ -61,8 +61,8 @@ impl Ledger {
     }
 
     pub(super) fn may_send(&self) -> bool {
-        let blocks = !self.blocks.is_empty() && self.outstanding < PEER_OUTSTANDING_BYTES_MAX;
-        blocks || !self.presences.is_empty()
+        let is_empty = self.blocks.is_empty() && self.presences.is_empty();
+        !is_empty && self.outstanding < PEER_OUTSTANDING_BYTES_MAX
     }
 
     pub(super) fn insert(&mut self, hash: Multihash, mut entry: Entry) {
@@ -109,7 +109,7 @@ impl Ledger {
             .collect()
     }
 
-    /// All presences, and blocks up to the size of a task while the wire takes them.
+    /// Presences, and blocks up to the size of a task, while the wire takes them.
     pub(super) fn next_task(&mut self, peer: PeerId) -> Option<Task> {
         let mut task = Task {
             peer,
@@ -118,12 +118,16 @@ impl Ledger {
             bytes: 0,
             pending_bytes: 0,
         };
-        while let Some((_, hash)) = self.presences.pop_first() {
+        while self.outstanding < PEER_OUTSTANDING_BYTES_MAX
+            && let Some((_, hash)) = self.presences.pop_first()
+        {
             let Some(entry) = self.entries.get_mut(&hash) else {
                 continue;
             };
             if let Some(Job::Presence(presence)) = entry.job.take() {
                 task.presences.push((entry.want.cid, presence));
+                task.bytes += PRESENCE_BYTES;
+                self.outstanding += PRESENCE_BYTES;
             }
             // Who was told that the block is here will ask for it; who was told that it is not, waits.
             if !entry.absent {

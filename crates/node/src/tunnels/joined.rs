@@ -27,11 +27,15 @@ struct Metered<'a> {
 }
 
 /// Passes bytes on until both sides have ended. The end of one direction is passed on as such, so that the other may go on;
-/// a failure of one side is a reset of the other.
+/// a failure of one side is a reset of the other, and so is `broken_off`.
+///
+/// Over TCP the end of a stream whose other direction was ended here before may also be that of the whole connection:
+/// Yamux does not tell one from the other.
 pub(super) async fn join(
     counts: &Counts,
     socket: TcpStream,
     stream: impl FuturesRead + FuturesWrite + Unpin,
+    broken_off: impl Future<Output = ()>,
 ) {
     // Small writes are those of a program that waits for the answer.
     let _ = socket.set_nodelay(true);
@@ -41,12 +45,13 @@ pub(super) async fn join(
         counts,
         moved: &moved,
     };
-    let mut stream = stream.compat();
+    let mut stream = Ended::new(stream).compat();
     let joined = {
         let copying = copy_bidirectional_with_sizes(&mut socket, &mut stream, BUFFER_BYTES, BUFFER_BYTES);
         tokio::select! {
             copied = copying => copied.map(drop),
             () = silence(&moved, IDLE_MAX) => Err(io::ErrorKind::TimedOut.into()),
+            () = broken_off => Err(io::ErrorKind::ConnectionAborted.into()),
         }
     };
     if let Err(error) = joined {
@@ -70,6 +75,56 @@ async fn silence(moved: &AtomicU64, limit: Duration) {
         let now = moved.load(Ordering::Relaxed);
         quiet = if now == last { quiet + 1 } else { 0 };
         last = now;
+    }
+}
+
+/// The side of the peer. Yamux tells whoever reads that a stream was reset, or its connection lost, as if the peer had
+/// ended it; but who may not write any more, though nobody ended that direction here, knows better.
+struct Ended<S> {
+    stream: S,
+    /// Whether our direction was ended here.
+    is_closed: bool,
+}
+
+// === impl Ended ===
+
+impl<S> Ended<S> {
+    const fn new(stream: S) -> Self {
+        let is_closed = false;
+        Self { stream, is_closed }
+    }
+}
+
+impl<S: FuturesRead + FuturesWrite + Unpin> FuturesRead for Ended<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let read = ready!(pin!(&mut self.stream).poll_read(cx, buffer))?;
+        if read == 0 && !buffer.is_empty() && !self.is_closed {
+            let probe = pin!(&mut self.stream).poll_write(cx, &[]);
+            // QUIC has a word of its own for a reset, and another error for a peer that reads no more.
+            if matches!(&probe, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::WriteZero) {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
+        }
+        Poll::Ready(Ok(read))
+    }
+}
+
+impl<S: FuturesWrite + Unpin> FuturesWrite for Ended<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        pin!(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        pin!(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.is_closed = true;
+        pin!(&mut self.stream).poll_close(cx)
     }
 }
 
@@ -122,7 +177,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let program = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, _) = listener.accept().await.unwrap();
-        join(&Counts::default(), socket, Broken).await;
+        join(&Counts::default(), socket, Broken, std::future::pending()).await;
         let mut byte = [0];
         program.readable().await.unwrap();
         assert!(program.try_read(&mut byte).is_err(), "a reset, not an end");

@@ -9,7 +9,7 @@ use rustle_admin::views::{BlockQuery, CarPart, DagQuery, NewBlock, NewValue, Pat
 use rustle_admin::{ClientError, parse};
 use rustle_types::limits::CONTENT_BLOCK_BYTES_MAX;
 
-use super::target::Target;
+use super::target::{Target, whole_or_nothing};
 use super::{cannot_read, cannot_write, path_query, read_small};
 use crate::arguments::{BlockCommand, CarCommand, Daemon, DagCommand, FormName};
 use crate::commands::connect;
@@ -32,7 +32,7 @@ pub(in crate::commands) async fn car(
                 path: parse::path(&path)?,
                 timeout: wait.timeout,
             };
-            export(daemon, out, &query, output).await
+            whole_or_nothing(export(daemon, out, &query, output)).await
         }
         CarCommand::Import { file, pin_roots } => import(daemon, out, &file, pin_roots).await,
     }

@@ -17,6 +17,7 @@ use rustle_unixfs::{Metadata, ModifiedAt};
 
 use super::target::part_of;
 use crate::failure::Failure;
+use crate::json;
 
 /// Bits of a mode that are given to a file: never those by which a program runs as another user.
 const MODE_BITS: u32 = 0o777;
@@ -93,7 +94,16 @@ impl Tree {
                     self.folders.push((path, entry.metadata));
                 }
             }
-            EntryKind::Symlink => self.links.push((path, entry.target.clone())),
+            EntryKind::Symlink => {
+                // Made at the end, when links lie there already: what it lies in must be a folder that was made here.
+                let is_below = !entry.path.is_empty();
+                let parent = path.parent().map(fs::symlink_metadata);
+                if is_below && !parent.is_some_and(|parent| parent.is_ok_and(|parent| parent.is_dir())) {
+                    let message = format!("{} lies in no folder of the tree", json::text(&entry.path));
+                    return Err(Failure::Failed(message));
+                }
+                self.links.push((path, entry.target.clone()));
+            }
             EntryKind::Other | EntryKind::Unknown => {
                 let message = format!("{} cannot be written to a disk", entry.cid);
                 return Err(Failure::Failed(message));
@@ -254,6 +264,10 @@ mod tests {
         assert!(
             tree.begin(&entry(b"a/b", EntryKind::File, "")).is_err(),
             "its folder was never made"
+        );
+        assert!(
+            tree.begin(&entry(b"a/c", EntryKind::Symlink, "x")).is_err(),
+            "nor is one link made through another"
         );
         drop(tree);
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);

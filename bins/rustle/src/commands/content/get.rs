@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use futures::StreamExt as _;
 use rustle_admin::parse;
 use rustle_admin::views::{GetPart, PathQuery};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::disk::{Tree, refuse_existing};
+use super::target::whole_or_nothing;
 use crate::arguments::{Daemon, GetArguments};
 use crate::commands::connect;
 use crate::failure::Failure;
@@ -34,14 +34,8 @@ pub(in crate::commands) async fn get(
     if !arguments.force {
         refuse_existing(&target)?;
     }
-    let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::from)?;
-    let mut ended = signal(SignalKind::terminate()).map_err(Failure::from)?;
-    let done = tokio::select! {
-        done = fetch(daemon, &query, &target, arguments.force) => done?,
-        // Dropping the tree removes what was written.
-        _ = interrupted.recv() => return Err(Failure::Failed("interrupted; nothing was written".to_owned())),
-        _ = ended.recv() => return Err(Failure::Failed("ended; nothing was written".to_owned())),
-    };
+    let work = fetch(daemon, &query, &target, arguments.force);
+    let done = whole_or_nothing(work).await?;
     let saved = json::SavedTree {
         cid: query.path.to_string(),
         file: target.display().to_string(),

@@ -8,16 +8,16 @@ mod target;
 mod walk;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use futures::StreamExt as _;
-use rustle_admin::parse;
 use rustle_admin::views::{EntryKind, FileQuery, ListEntry, ListQuery, PathQuery};
+use rustle_admin::{Client, parse};
 
 pub(super) use self::add::add;
 pub(super) use self::blocks::{block, car, dag};
 pub(super) use self::get::get;
-use self::target::Target;
+use self::target::{Target, whole_or_nothing};
 use super::connect;
 use crate::arguments::{CatArguments, Daemon, ListArguments, PathArguments};
 use crate::failure::Failure;
@@ -46,8 +46,20 @@ pub(super) async fn cat(daemon: &Daemon, out: &mut Output, arguments: CatArgumen
         }
         return Ok(());
     };
-    let failed = cannot_write(&path);
-    let mut target = Target::create(&path).map_err(&failed)?;
+    let bytes = whole_or_nothing(save(&client, queries, &path)).await?;
+    let saved = json::SavedFile {
+        cid: arguments.paths.join(" "),
+        bytes,
+        file: path.display().to_string(),
+    };
+    out.show(&saved, String::new)?;
+    Ok(())
+}
+
+/// Writes files one after the other into one, and gives its bytes.
+async fn save(client: &Client, queries: Vec<FileQuery>, path: &Path) -> Result<u64, Failure> {
+    let failed = cannot_write(path);
+    let mut target = Target::create(path).map_err(&failed)?;
     let mut bytes = 0;
     for query in queries {
         let mut pieces = client.cat(query).await?;
@@ -57,14 +69,8 @@ pub(super) async fn cat(daemon: &Daemon, out: &mut Output, arguments: CatArgumen
             target.file.write_all(&piece).map_err(&failed)?;
         }
     }
-    target.keep(&path).map_err(&failed)?;
-    let saved = json::SavedFile {
-        cid: arguments.paths.join(" "),
-        bytes,
-        file: path.display().to_string(),
-    };
-    out.show(&saved, String::new)?;
-    Ok(())
+    target.keep(path).map_err(&failed)?;
+    Ok(bytes)
 }
 
 pub(super) async fn list(daemon: &Daemon, out: &mut Output, arguments: ListArguments) -> Result<(), Failure> {

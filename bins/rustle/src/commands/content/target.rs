@@ -1,8 +1,12 @@
 //! A file that appears when it is complete.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Error, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::failure::Failure;
 
 /// A file that is being written. Under its own name it appears only when it is complete.
 pub(super) struct Target {
@@ -22,8 +26,20 @@ impl Target {
             });
         }
         let part = part_of(path);
+        // New, so that it is no link to something else.
+        let made = File::options().write(true).create_new(true).open(&part);
+        let file = made.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => Error::new(
+                ErrorKind::AlreadyExists,
+                format!(
+                    "{} is there already, from another call or one that was killed; remove it",
+                    part.display()
+                ),
+            ),
+            _ => error,
+        })?;
         Ok(Self {
-            file: File::create(&part)?,
+            file,
             part: Some(part),
         })
     }
@@ -46,9 +62,57 @@ impl Drop for Target {
     }
 }
 
+/// Does something that writes a target, unless the user or the system breaks it off: then what was written goes with it.
+pub(super) async fn whole_or_nothing<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::from)?;
+    let mut ended = signal(SignalKind::terminate()).map_err(Failure::from)?;
+    tokio::select! {
+        done = work => done,
+        _ = interrupted.recv() => Err(Failure::Failed("interrupted; nothing was written".to_owned())),
+        _ = ended.recv() => Err(Failure::Failed("ended; nothing was written".to_owned())),
+    }
+}
+
 /// The name of something while it is incomplete: beside its own.
 pub(super) fn part_of(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".rustle-part");
     path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_written_through_a_link_that_lies_in_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, path) = (folder.path().join("victim"), folder.path().join("out"));
+        std::fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, part_of(&path)).unwrap();
+
+        let refused = Target::create(&path).map(drop).unwrap_err();
+
+        assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+        assert!(refused.to_string().ends_with("remove it"), "{refused}");
+        assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn what_is_dropped_leaves_nothing_and_what_is_kept_replaces() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        std::fs::write(&path, "old").unwrap();
+        drop(Target::create(&path).unwrap());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+
+        let mut target = Target::create(&path).unwrap();
+        target.file.write_all(b"new").unwrap();
+        target.keep(&path).unwrap();
+
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }
