@@ -59,7 +59,7 @@ fn answers_by_kind_and_size() {
         task.presences,
         [(cids[1], Presence::Have), (cid(90), Presence::DontHave)]
     );
-    assert_eq!((task.bytes, task.pending_bytes), (2100, 0));
+    assert_eq!((task.bytes, task.pending_bytes), (2100 + 2 * PRESENCE_BYTES, 0));
     assert_eq!(server.next_task(), None);
     assert_eq!(
         server.wants_of(&peer(1)),
@@ -193,6 +193,26 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
+#[test]
+fn who_asks_again_and_again_and_takes_no_answer_is_answered_so_often() {
+    let (store, mut server) = (MemoryStore::new(), server());
+    let wants: Vec<Want> = (0..PEER_WANTS_MAX as u32)
+        .map(|number| Want::have(cid(number), 1))
+        .collect();
+    let mut told = 0;
+    for _ in 0..200 {
+        server.on_wants(&store, peer(1), &wants, true);
+        while let Some(task) = server.next_task() {
+            told += task.presences.len() as u64;
+        }
+    }
+    assert_eq!(told, PEER_OUTSTANDING_BYTES_MAX / PRESENCE_BYTES);
+
+    server.on_sent(&peer(1), 1000 * PRESENCE_BYTES);
+    let task = server.next_task().unwrap();
+    assert_eq!(task.presences.len(), 1000, "as many as were taken");
+}
+
 proptest! {
     #[test]
     fn any_sequence_keeps_the_books(steps in prop::collection::vec(any_step(), 0..80)) {
@@ -222,7 +242,8 @@ proptest! {
                 Step::Gone(number) => server.on_disconnected(&peer(number)),
                 Step::Task => {
                     if let Some(task) = server.next_task() {
-                        prop_assert!(task.bytes <= TASK_BYTES);
+                        let presences = task.presences.len() as u64 * PRESENCE_BYTES;
+                        prop_assert!(task.bytes <= TASK_BYTES + presences);
                         for cid in &task.blocks {
                             prop_assert!(store.has(cid).unwrap(), "only what is here is promised");
                         }

@@ -183,6 +183,55 @@ mod tests {
         assert!(program.try_read(&mut byte).is_err(), "a reset, not an end");
     }
 
+    #[tokio::test]
+    async fn an_end_of_both_directions_at_once_is_a_reset_and_one_of_a_tunnel_too() {
+        for (stream, is_over) in [
+            (Lost { is_readable: true }, false),
+            (Lost { is_readable: false }, true),
+        ] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let program = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (socket, _) = listener.accept().await.unwrap();
+            let end = async {
+                if !is_over {
+                    std::future::pending::<()>().await;
+                }
+            };
+            join(&Counts::default(), socket, stream, end).await;
+            program.readable().await.unwrap();
+            assert!(program.try_read(&mut [0]).is_err(), "a reset, not an end");
+        }
+    }
+
+    /// A stream of Yamux whose connection is lost, or one on which nothing comes.
+    struct Lost {
+        is_readable: bool,
+    }
+
+    impl FuturesRead for Lost {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+            if self.is_readable {
+                Poll::Ready(Ok(0))
+            } else {
+                Poll::Pending
+            }
+        }
+    }
+
+    impl FuturesWrite for Lost {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::WriteZero.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
     /// A stream that the peer has reset.
     struct Broken;
 
