@@ -174,8 +174,7 @@ impl Run<'_> {
     }
 
     fn mark(&mut self) -> Result<(), GarbageError> {
-        // What cannot be read as what its CID says has no links that anybody could follow.
-        let links = |cid: &Cid, bytes| rustle_ipld::links(cid, bytes).unwrap_or_default();
+        let links = |cid: &Cid, bytes| rustle_ipld::links(cid, bytes).ok();
         while self.collector.mark_step(&links)? {
             self.tell()?;
         }
@@ -255,7 +254,7 @@ fn fault(error: GarbageError) -> Fault {
         GarbageError::Ended => faults::stopping(),
         GarbageError::Chain(error) => faults::chain(error),
         GarbageError::Collect(CollectError::Store(error)) => faults::store(error),
-        GarbageError::Collect(error @ CollectError::Incomplete { .. }) => Fault::new(
+        GarbageError::Collect(error) => Fault::new(
             FaultKind::FailedPrecondition,
             reason::PIN_INCOMPLETE,
             error.to_string(),

@@ -39,7 +39,7 @@ fn collect<'a>(store: &RocksStore, kept: impl Iterator<Item = &'a (Cid, Bytes)>)
             cid: *cid,
             kind: RootKind::Whole,
         });
-        while collector.mark_step(&|_, _| Vec::new()).unwrap() {}
+        while collector.mark_step(&|_, _| Some(Vec::new())).unwrap() {}
     }
     while collector.sweep_step().unwrap() {}
     collector.progress().swept.blocks
@@ -82,7 +82,7 @@ fn epochs_go_on_over_a_restart_and_a_half_collection_leaves_nothing_behind() {
         cid: blocks[0].0,
         kind: RootKind::Whole,
     });
-    half.mark_step(&|_, _| Vec::new()).unwrap();
+    half.mark_step(&|_, _| Some(Vec::new())).unwrap();
     drop(half);
     drop(store);
 

@@ -42,11 +42,29 @@ pub enum CollectError {
     Store(#[from] StoreError),
     /// A pinned block cannot be read.
     #[error(
-        "block {block}, which {root} needs, is missing or damaged, and so what it keeps is not known: nothing is removed; fetch it again with `rustle pin add {root}`, remove the pin, or drop the block of a chain with `rustle store verify --repair`"
+        "block {block}, which the pin of {root} needs, is missing or damaged, and so what it keeps is not known: nothing is removed; fetch it again with `rustle pin add {root}`, or remove the pin with `rustle pin rm {root}`"
     )]
     Incomplete {
         /// The pin.
         root: Box<Cid>,
+        /// The block.
+        block: Box<Cid>,
+    },
+    /// A pinned block is here, and its links cannot be read.
+    #[error(
+        "the links of block {block}, which the pin of {root} needs, cannot be read, and so what it keeps is not known: nothing is removed; remove the pin with `rustle pin rm {root}`"
+    )]
+    Unreadable {
+        /// The pin.
+        root: Box<Cid>,
+        /// The block.
+        block: Box<Cid>,
+    },
+    /// A block that a chain needs is damaged.
+    #[error(
+        "block {block}, which a chain needs, is damaged, and so what it keeps is not known: nothing is removed; fetch it again from another member with `rustle block get {block}`"
+    )]
+    Damaged {
         /// The block.
         block: Box<Cid>,
     },
@@ -74,8 +92,8 @@ pub struct Progress {
     pub swept: Swept,
 }
 
-/// Reads the links of a block. A codec without links, or one that is not known, has none.
-pub type Links<'a> = &'a dyn Fn(&Cid, Bytes) -> Vec<Cid>;
+/// Reads the links of a block; `None` where they cannot be read.
+pub type Links<'a> = &'a dyn Fn(&Cid, Bytes) -> Option<Vec<Cid>>;
 
 /// A collection under way. Dropping it ends it; what it has marked says nothing to the next one.
 #[derive(Debug)]
@@ -177,14 +195,27 @@ impl<S: std::ops::Deref<Target: Collect>> Collector<S> {
     ) -> Result<(), CollectError> {
         let bytes = match self.store.get_verified(&cid) {
             Ok(Some(bytes)) => bytes,
-            // A damaged part of what may be partial is kept as it is, and its links are not known.
+            // It was removed since it was marked, as what was never here.
             Ok(None) if root.kind == RootKind::Partial => return Ok(()),
+            // What it links to is kept as well, and nobody can say what that is until it was fetched again.
+            Err(StoreError::Corrupt(_)) if root.kind == RootKind::Partial => {
+                let block = Box::new(cid);
+                return Err(CollectError::Damaged { block });
+            }
             Ok(None) | Err(StoreError::Corrupt(_)) => return Err(incomplete(root, cid)),
             Err(error) => return Err(error.into()),
         };
         let few = self.open.len() >= OPEN_MAX;
         let count = if few { LINKS_OPEN_MIN } else { LINKS_OPEN_MAX };
-        let all = links(&cid, bytes);
+        let all = match links(&cid, bytes) {
+            Some(all) => all,
+            // What a chain names need not be what its CID says; nobody has walked it, and nobody could.
+            None if root.kind == RootKind::Partial => Vec::new(),
+            None => {
+                let (root, block) = (Box::new(root.cid), Box::new(cid));
+                return Err(CollectError::Unreadable { root, block });
+            }
+        };
         let end = all.len().min(from + count);
         if end < all.len() {
             self.open.push(Open::Links(cid, end));

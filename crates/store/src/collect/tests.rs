@@ -26,15 +26,15 @@ fn node(id: u16, children: &[Cid]) -> (Cid, Bytes) {
     )
 }
 
-fn links(cid: &Cid, bytes: Bytes) -> Vec<Cid> {
+fn links(cid: &Cid, bytes: Bytes) -> Option<Vec<Cid>> {
     let mut links = Vec::new();
     if cid.codec() == CODEC_DAG_PB {
-        let mut rest = &bytes[2..];
+        let mut rest = bytes.get(2..)?;
         while let Ok(cid) = Cid::read_bytes(&mut rest) {
             links.push(cid);
         }
     }
-    links
+    Some(links)
 }
 
 fn put(store: &MemoryStore, (cid, bytes): &(Cid, Bytes)) {
@@ -115,6 +115,32 @@ fn what_is_missing_below_a_pin_ends_the_collection_and_nothing_is_removed() {
     let swept = collect(&store, &[root(&top.0, RootKind::Partial)]).unwrap();
     assert_eq!(swept.blocks, 1, "a partial root has what it has");
     assert_eq!(store.has(&top.0), Ok(true));
+}
+
+#[test]
+fn links_that_cannot_be_read_end_the_collection_of_what_is_pinned_whole() {
+    let store = MemoryStore::new();
+    let garbage = node(2, &[]);
+    let bytes = Bytes::from_static(b"x");
+    let short = (
+        Cid::new_v1(CODEC_DAG_PB, HashFunction::Blake3.digest(&bytes)),
+        bytes,
+    );
+    let top = node(3, &[short.0]);
+    [&garbage, &short, &top]
+        .into_iter()
+        .for_each(|block| put(&store, block));
+
+    let error = collect(&store, &[root(&top.0, RootKind::Whole)]).unwrap_err();
+    assert!(matches!(error, CollectError::Unreadable { block, .. } if *block == short.0));
+    assert_eq!(store.has(&garbage.0), Ok(true));
+    assert_eq!(
+        collect(&store, &[root(&top.0, RootKind::Partial)])
+            .unwrap()
+            .blocks,
+        1
+    );
+    assert_eq!(store.has(&short.0), Ok(true));
 }
 
 #[test]
