@@ -174,7 +174,10 @@ impl Task {
                 joined.push(dht);
                 self.outbox.push_back(Event::DhtJoined { dht });
             } else if !knows {
-                joined.retain(|known| *known != dht);
+                if joined.contains(&dht) {
+                    joined.retain(|known| *known != dht);
+                    self.outbox.push_back(Event::DhtLeft { dht });
+                }
                 missing.push(dht);
             }
         }

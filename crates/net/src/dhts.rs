@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use rustle_types::Multiaddr;
+
 use crate::realm::Realm;
 
 /// The addresses of a DHT of IPFS may end up in public tables; that of our network knows only its own nodes.
@@ -50,6 +52,12 @@ impl Dht {
             Self::Ipfs => Realm::World,
         }
     }
+
+    /// Whether a peer at the other end of a connection with `remote` may be taken into the table. That of the local network
+    /// has addresses that mean something there alone: a stranger from afar could have this node dial its neighbours.
+    pub(crate) fn takes_from(self, remote: &Multiaddr) -> bool {
+        self != Self::IpfsLan || Realm::Local.has(remote)
+    }
 }
 
 impl fmt::Display for Dht {
@@ -73,6 +81,21 @@ impl IpfsDht {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_table_of_the_local_network_takes_nobody_from_afar() {
+        let takes = |remote: &str| {
+            let remote = remote.parse().unwrap();
+            Dht::ALL.map(|dht| dht.takes_from(&remote))
+        };
+        assert_eq!(takes("/ip4/192.168.1.9/tcp/1"), [true; 3]);
+        for afar in [
+            "/ip4/8.8.8.8/tcp/1",
+            "/ip4/10.0.0.1/tcp/1/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp/p2p-circuit",
+        ] {
+            assert_eq!(takes(afar), [true, false, true], "{afar}");
+        }
+    }
 
     #[test]
     fn each_setting_includes_what_it_says() {

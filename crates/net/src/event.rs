@@ -183,6 +183,11 @@ pub enum Event {
         /// Which DHT.
         dht: Dht,
     },
+    /// No node of a DHT is known any more.
+    DhtLeft {
+        /// Which DHT.
+        dht: Dht,
+    },
     /// The answer to a `Command::FindPeer`.
     PeerFound {
         /// The number of the command.

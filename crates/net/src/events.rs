@@ -214,9 +214,12 @@ impl Task {
         }
         let mut listen_addresses = info.listen_addrs;
         listen_addresses.truncate(PEER_ADDRESSES_MAX);
+        let remote = self.swarm.behaviour().streams.remote(connection);
+        let remote = remote.map(|(_, remote)| remote.clone());
+        let is_taken = |dht: &Dht| remote.as_ref().is_some_and(|remote| dht.takes_from(remote));
         let speaks = |dht: &Dht| info.protocols.contains(&protocol(*dht, &self.discovery.network));
         let spoken = Spoken {
-            dhts: Dht::ALL.into_iter().filter(speaks).collect(),
+            dhts: Dht::ALL.into_iter().filter(is_taken).filter(speaks).collect(),
             addresses: listen_addresses.clone(),
         };
         let behaviour = self.swarm.behaviour_mut();

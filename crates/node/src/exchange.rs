@@ -26,8 +26,8 @@ use tracing::Instrument as _;
 
 use self::counts::Counts;
 use self::providers::Dialer;
-use self::session::NAMED_MAX;
 pub(crate) use self::session::{Asked, Session};
+use self::session::{NAMED_MAX, Providers};
 pub(crate) use self::told::Told;
 use self::told::{Arrived, Said};
 use self::writer::{Parcel, Writer};
@@ -82,8 +82,8 @@ struct Driver {
     server: Server<Serving>,
     peers: HashMap<PeerId, Peer>,
     sessions: HashMap<RequestId, mpsc::Sender<(Cid, Bytes)>>,
-    /// Providers that were found for each session.
-    found: HashMap<RequestId, usize>,
+    /// Providers that were found for each session, each once, whoever names it.
+    found: HashMap<RequestId, Providers>,
     /// The last searches, and for which session they were.
     searches: VecDeque<(u64, RequestId)>,
     dialer: Dialer,
@@ -194,7 +194,7 @@ impl Driver {
             }
             Told::Open { request, blocks } => {
                 self.sessions.insert(request, blocks);
-                self.found.insert(request, 0);
+                self.found.insert(request, Providers::default());
             }
             Told::Want { request, cids } => self.tell(client::Input::Want { request, cids }),
             Told::Close { request } => {
@@ -452,7 +452,7 @@ impl Driver {
     fn on_providers(&mut self, search: u64, providers: Vec<(PeerId, Vec<Multiaddr>)>) {
         let request = self.searches.iter().find(|(known, _)| *known == search);
         if let Some(found) = request.and_then(|(_, request)| self.found.get_mut(request)) {
-            *found += providers.len();
+            found.extend(providers.iter().map(|(peer, _)| *peer));
         }
         self.dialer
             .dial(&self.shared, providers, |peer| self.peers.contains_key(peer));
@@ -463,7 +463,7 @@ impl Driver {
         Asked {
             peers: asked.peers.len(),
             refused: asked.peers.values().filter(|refused| **refused).count(),
-            providers: self.found.get(&request).copied().unwrap_or(0),
+            providers: self.found.get(&request).map_or(0, Providers::count),
             named: asked.peers.keys().take(NAMED_MAX).copied().collect(),
         }
     }

@@ -70,6 +70,11 @@ impl Facts {
         self.addresses.borrow().clone()
     }
 
+    /// Told when the addresses change.
+    pub(crate) fn moves(&self) -> watch::Receiver<Vec<Multiaddr>> {
+        self.addresses.subscribe()
+    }
+
     /// Keeps what the network has found out about how the node looks from outside.
     pub(crate) fn on_event(&self, event: &Event) {
         match event {

@@ -3,19 +3,22 @@
 //! Both are questions to the DHTs. Answers come as events of the network, which the core hands to whoever waits for them
 //! here. What is told is told anew in time, as the nodes of a DHT forget it after one or two days: see `provider`.
 
+mod agenda;
 mod contents;
 mod provider;
 mod search;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use rustle_net::{Asked, Command, Dht, Event};
+use rustle_net::{Asked, Command, Event};
 use rustle_types::{Cid, Multiaddr, PeerId};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 
+use self::agenda::Agenda;
 pub(crate) use self::provider::run;
 pub(crate) use self::search::{provide_all, search};
 use crate::config::Provide;
@@ -23,10 +26,13 @@ use crate::shared::Shared;
 
 /// Numbers of requests of this part; those of the exchange are lower.
 const FIRST_REQUEST: u64 = 1 << 63;
-/// Content that waits to be told of. More is told with the next round.
+/// Content that waits to be told of. More is told with a round, which comes early for it.
 const ANNOUNCED_MAX: usize = 1024;
 /// Records that the DHTs are told of at the same time: each is a search through all of them.
 const PROVIDES_MAX: usize = 8;
+/// Walks through what is below roots at the same time, of the provider and as many of those who ask for it: each may take
+/// 50 MB of memory and a thread for as long as its searches last.
+const WALKS_MAX: usize = 2;
 /// Answers that wait for whoever searches; further ones are lost to it.
 const FOUND_MAX: usize = 256;
 
@@ -55,14 +61,13 @@ pub(crate) struct Routing {
     waiting: Mutex<HashMap<u64, Waiting>>,
     places: Semaphore,
     announcements: mpsc::Sender<(Cid, Announced)>,
-    /// Something was not told for want of room.
-    is_behind: AtomicBool,
-    /// DHTs of which some node is known.
-    joined: Mutex<Vec<Dht>>,
-    /// DHTs in which there was nobody to be told of something.
-    missed: Mutex<Vec<Dht>>,
-    /// Woken when one is joined.
-    has_joined: Notify,
+    agenda: Mutex<Agenda>,
+    /// Woken when there may be more to do than `agenda` had.
+    has_changed: Notify,
+    /// Room for walks of the provider.
+    walks: Arc<Semaphore>,
+    /// Room for those that are asked for.
+    asked_walks: Arc<Semaphore>,
 }
 
 /// Who waits for the answer to a request.
@@ -82,11 +87,11 @@ pub(crate) fn announce(shared: &Shared, cid: Cid, what: Announced) {
             Provide::All => true,
         };
     if is_told && shared.routing.announcements.try_send((cid, what)).is_err() {
-        shared.routing.is_behind.store(true, Ordering::Relaxed);
+        shared.routing.on_lost();
     }
 }
 
-/// Tells the DHTs that this node has a block, and gives how many nodes of each know it now.
+/// Tells the DHTs that this node has a block, and gives to how many nodes of each that was sent.
 pub(crate) async fn provide(shared: &Shared, cid: Cid) -> Vec<Asked> {
     let routing = &shared.routing;
     let _place = routing.places.acquire().await;
@@ -97,7 +102,7 @@ pub(crate) async fn provide(shared: &Shared, cid: Cid) -> Vec<Asked> {
     }
     // Every command is answered, unless the node stops.
     let told = told.await.unwrap_or_default();
-    routing.on_told(&told);
+    routing.on_told(cid, &told);
     told
 }
 
@@ -137,10 +142,10 @@ impl Routing {
             waiting: Mutex::default(),
             places: Semaphore::new(PROVIDES_MAX),
             announcements,
-            is_behind: AtomicBool::new(false),
-            joined: Mutex::default(),
-            missed: Mutex::default(),
-            has_joined: Notify::new(),
+            agenda: Mutex::default(),
+            has_changed: Notify::new(),
+            walks: Arc::new(Semaphore::new(WALKS_MAX)),
+            asked_walks: Arc::new(Semaphore::new(WALKS_MAX)),
         };
         (routing, announced)
     }
@@ -177,12 +182,10 @@ impl Routing {
                 }
             }
             Event::DhtJoined { dht } => {
-                let mut joined = self.joined.lock();
-                if !joined.contains(&dht) {
-                    joined.push(dht);
-                }
-                self.has_joined.notify_one();
+                self.agenda.lock().on_joined(dht);
+                self.has_changed.notify_one();
             }
+            Event::DhtLeft { dht } => self.agenda.lock().on_left(dht),
             other => return Some(other),
         }
         None
@@ -194,23 +197,16 @@ impl Routing {
         number
     }
 
-    /// Whether content came faster than it could be told of.
-    fn is_behind(&self) -> bool {
-        self.is_behind.load(Ordering::Relaxed)
+    /// Content came faster than it could be told of.
+    fn on_lost(&self) {
+        self.agenda.lock().on_lost();
+        self.has_changed.notify_one();
     }
 
-    /// Everything is about to be told again.
-    fn catch_up(&self) {
-        self.is_behind.store(false, Ordering::Relaxed);
-        self.missed.lock().clear();
-    }
-
-    fn on_told(&self, told: &[Asked]) {
-        let mut missed = self.missed.lock();
-        for asked in told.iter().filter(|asked| asked.nodes == 0) {
-            if !missed.contains(&asked.dht) {
-                missed.push(asked.dht);
-            }
+    fn on_told(&self, cid: Cid, told: &[Asked]) {
+        // Else nobody tells of it again.
+        if self.setting != Provide::None && self.agenda.lock().on_told(cid, told, Instant::now()) {
+            self.has_changed.notify_one();
         }
     }
 }

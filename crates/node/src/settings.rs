@@ -52,6 +52,11 @@ pub(crate) fn peer_settings(config: &Config, local: PeerId) -> rustle_peers::Con
 /// The settings of the network, apart from what other parts of the node have a hand in.
 pub(crate) fn network_settings(config: &Config, identity: Identity) -> rustle_net::Config {
     let (discovery, nat) = (&config.discovery, &config.nat);
+    if is_kept_from_ipfs(config) {
+        tracing::warn!(
+            "behind a proxy this node takes part in no DHT of IPFS; set ipfs-dht to off, or leave the proxy out"
+        );
+    }
     rustle_net::Config {
         listen: config.listen.clone(),
         dht: match config.light {
@@ -76,6 +81,11 @@ pub(crate) fn network_settings(config: &Config, identity: Identity) -> rustle_ne
         ipfs_boot: config.routing.ipfs_boot.clone(),
         ..rustle_net::Config::new(identity, config.network.clone())
     }
+}
+
+/// Whether the proxy switches off DHTs of IPFS that the settings switch on.
+fn is_kept_from_ipfs(config: &Config) -> bool {
+    config.nat.proxy.is_some() && foreign_access(config).dht && config.routing.ipfs_dht != IpfsDht::Off
 }
 
 /// Room for the connections that the peer manager may want, and for as many again that are about to be refused by it.
@@ -119,4 +129,22 @@ pub(crate) const fn foreign_access(config: &Config) -> ForeignAccess {
 
 fn whole(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse_proxy;
+
+    #[test]
+    fn a_proxy_that_switches_off_dhts_of_ipfs_is_noticed() {
+        let mut config = Config::new("data");
+        config.foreign = Foreign::Allow;
+        config.routing.ipfs_dht = IpfsDht::Auto;
+        assert!(!is_kept_from_ipfs(&config), "no proxy");
+        config.nat.proxy = Some(parse_proxy("socks5://127.0.0.1:9050").unwrap());
+        assert!(is_kept_from_ipfs(&config));
+        config.routing.ipfs_dht = IpfsDht::Off;
+        assert!(!is_kept_from_ipfs(&config), "nobody expects any");
+    }
 }

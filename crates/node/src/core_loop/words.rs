@@ -74,6 +74,7 @@ pub(super) fn translate(event: Event) -> Option<Input> {
         | Event::Providers { .. }
         | Event::Provided { .. }
         | Event::DhtJoined { .. }
+        | Event::DhtLeft { .. }
         | Event::Found { .. }
         | Event::Message { .. } => return None,
     }))
@@ -112,6 +113,7 @@ pub(super) fn note(event: &Event) {
         Event::ControlBroken { connection, error } => {
             tracing::debug!(%connection, %error, "control stream broken");
         }
+        Event::DhtLeft { dht } => tracing::debug!(%dht, "no node of the DHT is known any more"),
         Event::DhtJoined { dht } => tracing::debug!(%dht, "a node of the DHT is known"),
         Event::Identified { agent, .. } => tracing::trace!(agent, "identified"),
         Event::Discovered { source, .. } => tracing::debug!(?source, "discovered"),
@@ -160,6 +162,7 @@ pub(super) fn peer_of(event: &Event) -> Option<PeerId> {
         | Event::Found { .. }
         | Event::Provided { .. }
         | Event::DhtJoined { .. }
+        | Event::DhtLeft { .. }
         | Event::Providers { .. } => None,
     }
 }

@@ -1,5 +1,7 @@
 //! Blocks that belong together, wanted by one caller.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use rustle_bitswap::client::RequestId;
 use rustle_types::{Cid, PeerId};
@@ -9,6 +11,8 @@ use super::Told;
 
 /// Peers that are named to whoever asks in vain.
 pub(super) const NAMED_MAX: usize = 3;
+/// Providers of one session that are counted.
+const PROVIDERS_MAX: usize = 1024;
 
 /// Whom a session has asked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,10 +37,31 @@ pub(crate) struct Session {
     unopened: Option<mpsc::Sender<(Cid, Bytes)>>,
 }
 
+/// Who was found to provide what a session wants, each once.
+#[derive(Debug, Default)]
+pub(super) struct Providers(HashSet<PeerId>);
+
+// === impl Providers ===
+
+impl Providers {
+    pub(super) fn extend(&mut self, peers: impl IntoIterator<Item = PeerId>) {
+        for peer in peers {
+            if self.0.len() < PROVIDERS_MAX {
+                self.0.insert(peer);
+            }
+        }
+    }
+
+    /// At most `PROVIDERS_MAX`.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
 // === impl Asked ===
 
 impl std::fmt::Display for Asked {
-    /// As the end of a sentence: `asked 2 peers (12D3…, 12D3…), 1 of which has it not; the DHT named 0 providers`.
+    /// As the end of a sentence: `asked 2 peers (12D3…, 12D3…), 1 said no; the DHT named 0 providers`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.peers {
             0 => f.write_str("no peer could be asked")?,
@@ -113,5 +138,21 @@ impl Drop for Session {
                 let _ = told.send(close).await;
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provider_counts_once_whoever_names_it_and_there_are_bounds() {
+        let mut providers = Providers::default();
+        let twice = PeerId::random();
+        providers.extend([twice, PeerId::random()]);
+        providers.extend([twice]);
+        assert_eq!(providers.count(), 2);
+        providers.extend(std::iter::repeat_with(PeerId::random).take(PROVIDERS_MAX));
+        assert_eq!(providers.count(), PROVIDERS_MAX);
     }
 }

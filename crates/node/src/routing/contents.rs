@@ -8,7 +8,7 @@ use rustle_store::pins::{self, PinKind};
 use rustle_store::{Collect, Store, StoreError};
 use rustle_types::Cid;
 use rustle_types::content::CODEC_RAW;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::shared::Shared;
@@ -42,14 +42,22 @@ pub(super) fn page(
     Ok(pins.into_iter().map(|pin| (pin.key(), pin.cid)).collect())
 }
 
-/// The blocks below a root, without the root, as far as they are here. Ends early once nobody takes them.
-pub(super) fn below(shared: &Shared, root: Cid) -> impl Stream<Item = Cid> + use<> {
+/// The blocks below a root, without the root, as far as they are here. Begins once there is room in `walks`, and ends early
+/// once nobody takes them.
+pub(super) fn below(shared: &Shared, walks: &Arc<Semaphore>, root: Cid) -> impl Stream<Item = Cid> + use<> {
     let (blocks, found) = mpsc::channel(BLOCKS_AHEAD);
-    let store = Arc::clone(&shared.store);
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = walk(&*store, root, &blocks) {
-            tracing::debug!(%root, %error, "not all blocks below a root are told of");
-        }
+    let (store, walks) = (Arc::clone(&shared.store), Arc::clone(walks));
+    shared.spawn(async move {
+        let place = tokio::select! {
+            place = walks.acquire_owned() => place,
+            () = blocks.closed() => return,
+        };
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = walk(&*store, root, &blocks) {
+                tracing::warn!(%root, %error, "not all blocks below a root are told of");
+            }
+            drop(place);
+        });
     });
     ReceiverStream::new(found)
 }

@@ -1,8 +1,8 @@
 //! When are the DHTs told what this node has?
 //!
 //! When it comes, and again in rounds, as their nodes forget it after one or two days. How far a round has come outlives
-//! the process, so that a restart neither begins it anew nor forgets it. A round comes early where the last one found
-//! nobody in a DHT that has nodes now, or where this node can no longer be dialled where it could.
+//! the process, so that a restart neither begins it anew nor forgets it. What nobody of a DHT took is told again by itself, see
+//! `agenda`; a round comes early where this node can no longer be dialled where it could.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -11,11 +11,13 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use rand::RngExt as _;
 use rustle_store::{Batch, Collect, Durability, Table};
-use rustle_types::{Cid, Timestamp};
-use tokio::sync::mpsc;
+use rustle_types::{Cid, Multiaddr, Timestamp};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Announced, PROVIDES_MAX, contents, provide};
+use super::agenda::{JOIN_DELAY, Job};
+use super::{Announced, PROVIDES_MAX, Routing, contents, provide};
 use crate::config::Provide;
 use crate::shared::Shared;
 
@@ -23,10 +25,6 @@ use crate::shared::Shared;
 const INTERVAL: Duration = Duration::from_secs(22 * 60 * 60);
 /// By how much of it nodes differ, so that those started together do not go on together.
 const JITTER: f64 = 0.05;
-/// From the first node of a DHT to the round for it, as it is seldom alone.
-const JOIN_DELAY: Duration = Duration::from_secs(1);
-/// Between the end of a round and the next one, whatever asks for it.
-const PAUSE: Duration = Duration::from_secs(10);
 /// Between two records of a round: it is not in a hurry, and each is a search.
 const PACE: Duration = Duration::from_millis(10);
 /// Where the state of the rounds stands in the table `Meta`.
@@ -66,7 +64,7 @@ pub(crate) async fn run(
 }
 
 async fn tell_below(shared: &Shared, root: Cid) {
-    let blocks = contents::below(shared, root);
+    let blocks = contents::below(shared, &shared.routing.walks, root);
     let tell = |cid| async move {
         provide(shared, cid).await;
     };
@@ -75,44 +73,60 @@ async fn tell_below(shared: &Shared, root: Cid) {
 
 async fn rounds(shared: &Shared, blocks: &Arc<dyn Collect>) {
     let mut state = State::load(shared).await;
+    let mut moves = shared.facts.moves();
     loop {
-        joined(shared).await;
         let interval = INTERVAL.mul_f64(rand::rng().random_range(1.0 - JITTER..1.0 + JITTER));
-        let due = state.due_in(shared.clock.now().wall, place(shared), interval);
-        tokio::select! {
-            () = tokio::time::sleep(due) => {}
-            () = asked_for(shared) => {}
+        let round_in = || state.due_in(shared.clock.now().wall, place(shared), interval);
+        match next(&shared.routing, &mut moves, round_in).await {
+            Job::Round => {
+                tokio::time::sleep(JOIN_DELAY).await;
+                shared.routing.agenda.lock().begin_round(Instant::now());
+                round(shared, blocks, &mut state).await;
+                shared.routing.agenda.lock().end_round(Instant::now());
+            }
+            Job::Again(cids) => again(shared, cids).await,
         }
-        round(shared, blocks, &mut state).await;
-        tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// Waits until there is somebody to be told.
-async fn joined(shared: &Shared) {
-    while shared.routing.joined.lock().is_empty() {
-        shared.routing.has_joined.notified().await;
-    }
-}
-
-/// Waits until a round is worth while although none is due.
-async fn asked_for(shared: &Shared) {
+/// Waits until there is something to do: when it is due, somebody can be told at last, or this node has moved.
+async fn next(
+    routing: &Routing,
+    moves: &mut watch::Receiver<Vec<Multiaddr>>,
+    round_in: impl Fn() -> Duration,
+) -> Job {
     loop {
-        let is_asked_for = {
-            let (missed, joined) = (shared.routing.missed.lock(), shared.routing.joined.lock());
-            missed.iter().any(|dht| joined.contains(dht))
+        moves.mark_unchanged();
+        let next = routing.agenda.lock().next(round_in(), Instant::now());
+        let at = match next {
+            Ok(job) => return job,
+            Err(at) => at.unwrap_or_else(|| Instant::now() + INTERVAL),
         };
-        if is_asked_for || shared.routing.is_behind() {
-            tokio::time::sleep(JOIN_DELAY).await;
-            return;
+        tokio::select! {
+            () = tokio::time::sleep_until(at) => {}
+            () = routing.has_changed.notified() => {}
+            Ok(()) = moves.changed() => {}
         }
-        shared.routing.has_joined.notified().await;
     }
+}
+
+/// Tells of what nobody of some DHT took, as far as it is still here.
+async fn again(shared: &Shared, cids: Vec<Cid>) {
+    let tell = |cid: Cid| async move {
+        match shared.read(move |store| store.has(&cid)).await {
+            Ok(Ok(false)) => shared.routing.agenda.lock().forget(&cid),
+            _ => {
+                provide(shared, cid).await;
+            }
+        }
+    };
+    futures::stream::iter(cids)
+        .for_each_concurrent(PROVIDES_MAX, tell)
+        .await;
 }
 
 /// One round, or the rest of it.
 async fn round(shared: &Shared, blocks: &Arc<dyn Collect>, state: &mut State) {
-    shared.routing.catch_up();
     if state.cursor.is_empty() {
         state.started_millis = shared.clock.now().wall.as_millis();
         state.place = place(shared);
@@ -200,15 +214,17 @@ impl State {
         let started = Timestamp::from_millis(self.started_millis);
         let is_new = self.started_millis == 0 || now < started;
         if is_new || self.place != place || !self.cursor.is_empty() {
-            return JOIN_DELAY;
+            return Duration::ZERO;
         }
         let age = Duration::from_millis(now.as_millis() - self.started_millis);
-        interval.saturating_sub(age).max(JOIN_DELAY)
+        interval.saturating_sub(age)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rustle_net::{Asked, Dht, Event};
+
     use super::*;
 
     const HOUR: u64 = 60 * 60 * 1000;
@@ -226,15 +242,58 @@ mod tests {
         };
         let due = |state: &State, hour, place| state.due_in(at(hour), place, INTERVAL);
         assert_eq!(due(&state, 110, 7), Duration::from_secs(12 * 60 * 60));
-        assert_eq!(due(&state, 130, 7), JOIN_DELAY);
-        assert_eq!(due(&state, 110, 8), JOIN_DELAY, "it has moved");
-        assert_eq!(due(&state, 90, 7), JOIN_DELAY, "the clock went back");
-        assert_eq!(due(&State::default(), 90, 0), JOIN_DELAY);
+        assert_eq!(due(&state, 130, 7), Duration::ZERO);
+        assert_eq!(due(&state, 110, 8), Duration::ZERO, "it has moved");
+        assert_eq!(due(&state, 90, 7), Duration::ZERO, "the clock went back");
+        assert_eq!(due(&State::default(), 90, 0), Duration::ZERO);
         let half = State {
             cursor: vec![1],
             ..state
         };
-        assert_eq!(due(&half, 110, 7), JOIN_DELAY, "the rest of it");
+        assert_eq!(due(&half, 110, 7), Duration::ZERO, "the rest of it");
+    }
+
+    /// What is waited for, while nothing is due for an hour and `wake` happens.
+    async fn woken(wake: impl AsyncFnOnce(&Routing, &watch::Sender<Vec<Multiaddr>>)) -> Job {
+        let (routing, _announced) = Routing::new(Provide::Roots);
+        let (moved, mut moves) = watch::channel(Vec::new());
+        let here = &moves.clone();
+        routing.agenda.lock().on_joined(Dht::Own);
+        let round_in = || match here.borrow().is_empty() {
+            true => Duration::from_secs(60 * 60),
+            false => Duration::ZERO,
+        };
+        let waiting = next(&routing, &mut moves, round_in);
+        let waking = async {
+            tokio::task::yield_now().await;
+            wake(&routing, &moved).await;
+        };
+        // Left asleep, it would wait for an hour.
+        let both = async { tokio::join!(waiting, waking).0 };
+        tokio::time::timeout(Duration::from_secs(30), both).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_cannot_wait_to_be_told_of_wakes_the_provider() {
+        assert_eq!(woken(async |routing, _| routing.on_lost()).await, Job::Round);
+    }
+
+    #[tokio::test]
+    async fn a_move_wakes_the_provider() {
+        let there = "/ip4/10.0.0.1/tcp/1".parse().unwrap();
+        let job = woken(async |_, moved| drop(moved.send_replace(vec![there]))).await;
+        assert_eq!(job, Job::Round);
+    }
+
+    #[tokio::test]
+    async fn a_dht_that_is_joined_and_what_it_missed_wake_the_provider() {
+        let cid = rustle_types::BlockId::of(b"x").cid();
+        let job = woken(async |routing, _| {
+            let (dht, nodes) = (Dht::Ipfs, 0);
+            routing.on_told(cid, &[Asked { dht, nodes }]);
+            assert!(routing.take(Event::DhtJoined { dht }).is_none());
+        });
+        assert_eq!(job.await, Job::Again(vec![cid]));
     }
 
     #[test]

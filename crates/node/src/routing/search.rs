@@ -50,7 +50,9 @@ pub(crate) async fn search(shared: &Shared, query: ProviderQuery) -> Flow<Provid
 pub(crate) fn provide_all(shared: Shared, root: Cid, is_recursive: bool) -> Flow<Provided> {
     let first = futures::stream::iter([root]);
     let cids = match is_recursive {
-        true => first.chain(contents::below(&shared, root)).boxed(),
+        true => first
+            .chain(contents::below(&shared, &shared.routing.asked_walks, root))
+            .boxed(),
         false => first.boxed(),
     };
     cids.map(move |cid| {
