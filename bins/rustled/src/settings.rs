@@ -94,7 +94,7 @@ struct NatFlags {
     /// Do not ask peers whether they can dial this node
     #[arg(long)]
     no_autonat: bool,
-    /// Dial through this SOCKS5 proxy, Tor for instance
+    /// Dial through this SOCKS5 proxy, Tor for instance; then the node takes part in no DHT of IPFS
     #[arg(long, value_name = "socks5://HOST:PORT")]
     proxy: Option<String>,
 }
@@ -107,7 +107,7 @@ struct RoutingFlags {
     #[arg(long, value_name = "roots|pinned|all|none", value_parser = provides())]
     provide: Option<Provide>,
     /// Take part in no DHT of IPFS, in that of the local network, or as a client also in that of the IPFS network; only
-    /// with --foreign allow [default: auto]
+    /// with --foreign allow and without --proxy [default: auto]
     #[arg(long, value_name = "off|lan|auto", value_parser = parse_ipfs_dht)]
     ipfs_dht: Option<IpfsDht>,
     /// A node of IPFS to begin with, while none is known; ends with /p2p/ID, may be repeated

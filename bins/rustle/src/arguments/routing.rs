@@ -5,7 +5,7 @@ use clap::Subcommand;
 /// The long help of `rustle provide`.
 pub(super) const PROVIDE_HELP: &str = "\
 The DHT of the network is told, and those of IPFS where the node takes part (see `rustled --help`, --ipfs-dht). Nodes that \
-were told forget it after one or two days; what the node tells again by itself is the setting --provide.
+were told forget it after one or two days; what the node tells again by itself is the setting --provide. Where no node was told of some block, the exit code is 1.
 
 JSON per line, one for each block: cid, told[] of {dht (rustle, ipfs-lan, ipfs), nodes}.";
 
@@ -22,7 +22,7 @@ pub(crate) enum TunnelCommand {
     /// Offer a TCP service to peers.
     #[command(after_long_help = "\
 Peers that may use it connect with `rustle tunnel forward`, or with `ipfs p2p forward` of Kubo. Connected peers see the name. \
-Tunnels end with the daemon.
+Tunnels end with the daemon, and a connection through one is cut once nothing has gone over it for 60 to 90 minutes.
 
 JSON: the fields of `tunnel ls`.")]
     Listen {
@@ -37,7 +37,7 @@ JSON: the fields of `tunnel ls`.")]
     /// Reach a TCP service that a peer offers.
     #[command(after_long_help = "\
 Each connection at LISTEN is passed on. With port 0 a free one is taken, which the answer names. The peer is dialled when a \
-connection comes and there is none with it.
+connection comes and there is none with it. A connection is cut once nothing has gone over it for 60 to 90 minutes.
 
 JSON: the fields of `tunnel ls`.")]
     Forward {
