@@ -1,6 +1,7 @@
 //! Does the node keep what is pinned, let go of the rest, and find what its disk has changed?
 
 mod crash;
+mod needed;
 mod room;
 
 use std::collections::BTreeMap;
@@ -222,8 +223,8 @@ async fn a_pin_fetches_what_is_missing_before_it_is_acknowledged() {
     assert!(reads(&client, root, &bytes).await, "it survived the kill");
 }
 
-/// Stops the node and flips a bit in the middle of its largest file of blocks.
-async fn flip(node: &mut Daemon) {
+/// Stops the node and flips a bit in its largest file of blocks, behind one `part` of it.
+async fn flip(node: &mut Daemon, part: usize) {
     // What is in the log only goes to such a file at the next start.
     node.terminate().await.unwrap();
     node.restart().await.unwrap();
@@ -233,8 +234,8 @@ async fn flip(node: &mut Daemon) {
     let blobs = paths.filter(|path| path.extension().is_some_and(|end| end == "blob"));
     let largest = blobs.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
     let mut content = std::fs::read(&largest).unwrap();
-    let middle = content.len() / 2;
-    content[middle] ^= 1;
+    let place = content.len() / part;
+    content[place] ^= 1;
     std::fs::write(&largest, content).unwrap();
 }
 
@@ -251,7 +252,7 @@ async fn a_flipped_bit_is_found_and_the_block_fetched_again() {
         .pin(&Pin::new(root, PinKind::Recursive), Some(SOON))
         .await
         .unwrap();
-    flip(&mut node).await;
+    flip(&mut node, 2).await;
     node.restart().await.unwrap();
     let client = node.client().await.unwrap();
 
@@ -271,7 +272,7 @@ async fn a_flipped_bit_is_found_and_the_block_fetched_again() {
 
     // Without anybody who has it, a repair drops it, and a pin tells what is missing.
     drop(source);
-    flip(&mut node).await;
+    flip(&mut node, 4).await;
     node.set_up(Setup::default());
     node.restart().await.unwrap();
     let client = node.client().await.unwrap();

@@ -4,7 +4,7 @@
 //! records are written in one batch. Long answers are read in chunks, so memory does not grow with the chain.
 
 use rustle_store::{Direction, Scan, Store, Table};
-use rustle_types::{BlockId, ChainId};
+use rustle_types::{BlockId, ChainId, Cid};
 use sha2::{Digest as _, Sha256};
 
 use crate::Block;
@@ -140,6 +140,21 @@ pub fn block(store: &dyn Store, chain: &ChainId, id: &BlockId) -> Result<Option<
         block,
         sequence: record.sequence,
     }))
+}
+
+/// A chain to which this block belongs, by its multihash; `None` where there is none.
+pub fn holder(store: &dyn Store, cid: &Cid) -> Result<Option<ChainId>, ReadError> {
+    let digest = <[u8; 32]>::try_from(cid.hash().digest());
+    let id = digest.ok().map(BlockId::from_digest);
+    let Some(id) = id.filter(|id| id.cid().hash() == cid.hash()) else {
+        return Ok(None);
+    };
+    for chain in chains(store)? {
+        if block_record(store, &chain.chain, &id)?.is_some() {
+            return Ok(Some(chain.chain));
+        }
+    }
+    Ok(None)
 }
 
 /// Blocks of all chains, in the order of their records, behind the record `after`; at most `limit`. Gives the record to go

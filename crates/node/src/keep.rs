@@ -7,6 +7,7 @@ pub(crate) mod garbage;
 pub(crate) mod guard;
 pub(crate) mod pins;
 pub(crate) mod quota;
+pub(crate) mod removal;
 pub(crate) mod upkeep;
 
 use std::sync::Arc;

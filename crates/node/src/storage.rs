@@ -126,7 +126,7 @@ fn run(
             }
         }
         let result = store.commit(group, durability);
-        note(&result, health);
+        note(store, &result, health);
         for done in waiting {
             match done {
                 // The core loop always takes these; an error means that it is gone.
@@ -146,10 +146,11 @@ fn run(
 }
 
 /// Remembers a failure: a full disk until there is room again, any other for good.
-fn note(result: &Result<(), StoreError>, health: &Mutex<Option<StoreError>>) {
+fn note(store: &dyn Store, result: &Result<(), StoreError>, health: &Mutex<Option<StoreError>>) {
     let mut health = health.lock();
     match (result, &*health) {
-        (Ok(()), Some(StoreError::Full(_))) => {
+        // A small record finds room where content does not.
+        (Ok(()), Some(StoreError::Full(_))) if store.health().is_ok() => {
             tracing::info!("there is room on the disk again");
             *health = None;
         }
@@ -196,7 +197,7 @@ impl Storage {
     /// Writes and waits for the end.
     pub(crate) async fn commit(&self, batch: Batch, durability: Durability) -> Result<(), StoreError> {
         if durability == Durability::Bulk {
-            self.quota.admit().await?;
+            self.quota.admit(batch.weight()).await?;
             return self
                 .aside(move |store| store.commit(batch, Durability::Bulk))
                 .await;
@@ -211,6 +212,13 @@ impl Storage {
         end.await.map_err(|_| gone())?
     }
 
+    /// Waits until there is room for so many bytes of content that are written with a pin, as bulk commits wait, or tells
+    /// that there is none.
+    pub(crate) async fn admit(&self, bytes: usize) -> Result<(), StoreError> {
+        self.quota.admit(bytes).await?;
+        self.aside(|store| store.health()).await
+    }
+
     /// Makes all bulk commits that were waited for durable, and waits for it.
     pub(crate) async fn flush(&self) -> Result<(), StoreError> {
         self.aside(|store| store.flush()).await
@@ -222,9 +230,10 @@ impl Storage {
         write: impl FnOnce(&dyn Store) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), StoreError> {
         let store = self.store.0.upgrade().ok_or_else(gone)?;
+        let held = Arc::clone(&store);
         let written = tokio::task::spawn_blocking(move || write(&*store)).await;
         let result = written.map_err(|_| gone())?;
-        note(&result, &self.health);
+        note(&*held, &result, &self.health);
         result
     }
 
@@ -234,10 +243,14 @@ impl Storage {
         let _ = self.queue.send(Order::Stop).await;
     }
 
-    /// Why writes are not accepted, if they are not.
+    /// Why writes are not accepted, if they are not. The store itself is asked: not every write of it passes by here.
     pub(crate) fn health(&self) -> Option<String> {
-        let health = self.health.lock();
-        health.as_ref().map(|error| match error {
+        let told = self.health.lock().clone();
+        let error = match told.filter(|error| !matches!(error, StoreError::Full(_))) {
+            Some(error) => error,
+            None => self.store.0.upgrade()?.health().err()?,
+        };
+        Some(match error {
             StoreError::Full(_) => error.to_string(),
             _ => "a write has failed; check the disk and restart the node".to_owned(),
         })
@@ -245,7 +258,7 @@ impl Storage {
 
     /// Whether writes are not accepted.
     pub(crate) fn has_failed(&self) -> bool {
-        self.health.lock().is_some()
+        self.health().is_some()
     }
 }
 

@@ -114,6 +114,11 @@ async fn a_get_that_is_interrupted_leaves_nothing() {
     let cid = done(rustle_at(node.data_dir(), words(&[&"add", &"-rQ", &original])).await).text();
     let second = done(rustle_at(node.data_dir(), words(&[&"add", &"-Qn", &original.join("b")])).await).text();
     // Nobody has the second file any more, so that the command waits when it is interrupted.
+    let refused = rustle_at(node.data_dir(), ["block", "rm", &second])
+        .await
+        .unwrap();
+    assert!(refused.refusal(1).contains(&cid), "a pin needs it: {refused:?}");
+    done(rustle_at(node.data_dir(), ["pin", "rm", &cid]).await);
     done(rustle_at(node.data_dir(), ["block", "rm", &second]).await);
 
     let copy = folder.path().join("copy");

@@ -9,7 +9,8 @@ use rustle_admin::fault::reason;
 use rustle_admin::views::*;
 
 use rustle_tests::waiting::append;
-use rustle_tests::{Daemon, Setup, rustle_at};
+use rustle_tests::{Daemon, Finished, Setup, rustle_at};
+use rustle_types::Cid;
 use tokio::time::Instant;
 
 use super::{add, collect, file, reads, verify};
@@ -53,6 +54,24 @@ impl Drop for SmallDisk {
     }
 }
 
+/// Adds files until one is refused: what was flushed meanwhile may have made room once more.
+async fn fill_by_command_line(node: &Daemon, kept: &mut Vec<(u8, Cid)>) -> Finished {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    loop {
+        let number = kept.len() as u8;
+        std::fs::write(&path, file(number, 3000)).unwrap();
+        let done = rustle_at(node.data_dir(), ["add".as_ref(), path.as_os_str()]);
+        let done = done.await.unwrap();
+        if done.code != Some(0) {
+            return done;
+        }
+        let cid = String::from_utf8_lossy(&done.stdout).trim().parse().unwrap();
+        kept.push((number, cid));
+        assert!(kept.len() < 80, "the disk is never full");
+    }
+}
+
 #[tokio::test]
 async fn a_full_disk_is_told_reads_go_on_and_writes_come_back_with_room() {
     let disk = SmallDisk::mount(256);
@@ -81,13 +100,7 @@ async fn a_full_disk_is_told_reads_go_on_and_writes_come_back_with_room() {
         "{}",
         refusal.message
     );
-    let told = std::env::temp_dir().join(format!("rustle-full-{}", std::process::id()));
-    std::fs::write(&told, file(99, 3000)).unwrap();
-    let done = rustle_at(node.data_dir(), ["add".as_ref(), told.as_os_str()])
-        .await
-        .unwrap();
-    done.refusal(1);
-    std::fs::remove_file(&told).unwrap();
+    fill_by_command_line(&node, &mut kept).await.refusal(1);
 
     let status = client.status().await.unwrap();
     assert!(
@@ -101,6 +114,20 @@ async fn a_full_disk_is_told_reads_go_on_and_writes_come_back_with_room() {
     append(&client, &named("chat"), "chains have a reserve")
         .await
         .unwrap();
+
+    // Somebody else takes most of what is kept in reserve: pins and garbage need less than content.
+    let other = disk.path().join("other");
+    std::fs::write(&other, vec![7; 24 << 20]).unwrap();
+    let (number, gone) = kept.remove(0);
+    client.unpin(&gone, None).await.unwrap();
+    let named_pin = Pin {
+        name: "kept".to_owned(),
+        ..Pin::new(kept[0].1, PinKind::Recursive)
+    };
+    client.pin(&named_pin, None).await.unwrap();
+    assert_eq!(collect(&client).await.removed_blocks, 12 + 1);
+    assert!(!reads(&client, gone, &file(number, 3000)).await);
+    std::fs::remove_file(&other).unwrap();
 
     std::fs::remove_file(&filler).unwrap();
     let freed = Instant::now();

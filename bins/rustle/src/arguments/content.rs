@@ -283,7 +283,7 @@ pub(crate) enum BlockCommand {
         /// Version of its CID; 0 takes dag-pb and sha2-256.
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=1))]
         cid_version: u8,
-        /// Pin it, without what it links to.
+        /// Pin it with all that it links to, which must be here.
         #[arg(long)]
         pin: bool,
     },

@@ -1600,7 +1600,7 @@ pub struct ContentBlockPutRequest {
     /// Version of its CID: 0 takes dag-pb and sha2-256; absent for 1.
     #[prost(uint32, optional, tag = "4")]
     pub cid_version: ::core::option::Option<u32>,
-    /// Whether to pin it, without what it links to.
+    /// Whether to pin it with all that it links to, which must be here.
     #[prost(bool, tag = "5")]
     pub pin: bool,
 }

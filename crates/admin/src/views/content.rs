@@ -351,7 +351,7 @@ pub struct NewBlock {
     pub hash: HashFunction,
     /// Whether its CID has version 0.
     pub is_v0: bool,
-    /// Whether to pin it, without what it links to.
+    /// Whether to pin it with all that it links to, which must be here.
     pub pin: bool,
 }
 

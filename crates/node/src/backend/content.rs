@@ -65,6 +65,6 @@ impl ContentBackend for Service {
     }
 
     async fn block_remove(&self, cid: Cid) -> Result<(), Fault> {
-        files::block_remove(&self.shared, cid).await
+        crate::keep::removal::remove(&self.shared, cid).await
     }
 }

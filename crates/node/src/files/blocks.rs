@@ -4,7 +4,6 @@ use bytes::Bytes;
 use rustle_admin::fault::reason;
 use rustle_admin::views::{BlockQuery, NewBlock, StoredBlock};
 use rustle_admin::{Fault, FaultKind};
-use rustle_store::{Batch, Durability};
 use rustle_types::Cid;
 use rustle_types::content::{CODEC_DAG_PB, HashFunction};
 use rustle_types::limits::CONTENT_BLOCK_BYTES_MAX;
@@ -62,20 +61,7 @@ pub(crate) async fn block_put(shared: &Shared, block: NewBlock) -> Result<Stored
     let bytes = data.len() as u64;
     let mut intake = Intake::new(shared, true);
     intake.put(cid, data).await?;
-    intake.finish(pin.then_some(cid).as_slice()).await?;
+    intake.finish_walked(pin.then_some(cid).as_slice()).await?;
     announce(shared, cid, false).await;
     Ok(StoredBlock { cid, bytes })
-}
-
-/// Drops a block; see [`rustle_admin::ContentBackend::block_remove`].
-pub(crate) async fn block_remove(shared: &Shared, cid: Cid) -> Result<(), Fault> {
-    let local = shared.read(move |store| store.has(&cid)).await?;
-    if !local.map_err(faults::store)? {
-        let message = format!("block {cid} is not on this node");
-        return Err(Fault::new(FaultKind::NotFound, reason::BLOCK_NOT_FOUND, message));
-    }
-    let mut batch = Batch::new();
-    batch.delete_block(cid);
-    let done = shared.storage.commit(batch, Durability::Synced).await;
-    done.map_err(faults::store)
 }

@@ -104,7 +104,7 @@ pub(crate) async fn import_car(
     reader.finish().map_err(faults::car)?;
     let blocks = intake.blocks;
     let pins: &[Cid] = if pin { &roots } else { &[] };
-    intake.finish(pins).await?;
+    intake.finish_walked(pins).await?;
     for root in &roots {
         announce(shared, *root, pin).await;
     }

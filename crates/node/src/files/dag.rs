@@ -71,7 +71,7 @@ pub(crate) async fn dag_put(shared: &Shared, new: NewValue) -> Result<StoredBloc
     let bytes = block.len() as u64;
     let mut intake = Intake::new(shared, true);
     intake.put(cid, block).await?;
-    intake.finish(pin.then_some(cid).as_slice()).await?;
+    intake.finish_walked(pin.then_some(cid).as_slice()).await?;
     announce(shared, cid, pin).await;
     Ok(StoredBlock { cid, bytes })
 }

@@ -74,11 +74,38 @@ impl Intake {
         Ok(())
     }
 
-    /// Makes all blocks durable, and pins these with all that they link to.
+    /// Makes all blocks durable, and pins these with all that they link to, which was all put.
     pub(super) async fn finish(mut self, roots: &[Cid]) -> Result<(), Fault> {
         if !self.keeps {
             return Ok(());
         }
+        let last = self.last().await?;
+        pins::set(&self.shared, recursive(roots), last).await?;
+        // Until here.
+        drop(self.guard);
+        Ok(())
+    }
+
+    /// As [`Intake::finish`], where nobody knows whether all that the roots link to is here: the blocks are kept in any
+    /// case, the pins are set only if it is.
+    pub(super) async fn finish_walked(mut self, roots: &[Cid]) -> Result<(), Fault> {
+        if roots.is_empty() || !self.keeps {
+            return self.finish(roots).await;
+        }
+        if self.guard.is_none() {
+            self.guard = Some(self.shared.guard().await?);
+        }
+        let last = self.last().await?;
+        let written = self.shared.storage.commit(last, Durability::Synced).await;
+        written.map_err(faults::store)?;
+        pins::require(&self.shared, roots).await?;
+        pins::set(&self.shared, recursive(roots), Batch::new()).await?;
+        drop(self.guard);
+        Ok(())
+    }
+
+    /// Makes all groups but the last one durable, and gives that one once there is room for it.
+    async fn last(&mut self) -> Result<Batch, Fault> {
         while !self.writing.is_empty() {
             self.written().await?;
         }
@@ -86,11 +113,11 @@ impl Intake {
             self.shared.storage.flush().await.map_err(faults::store)?;
         }
         let last = std::mem::take(&mut self.group);
-        let roots = roots.iter().map(|root| Pin::new(*root, PinKind::Recursive));
-        pins::set(&self.shared, roots.collect(), last).await?;
-        // Until here.
-        drop(self.guard);
-        Ok(())
+        if !last.is_empty() {
+            let admitted = self.shared.storage.admit(last.weight()).await;
+            admitted.map_err(faults::store)?;
+        }
+        Ok(last)
     }
 
     /// Waits for the oldest group.
@@ -103,4 +130,9 @@ impl Intake {
             None => Ok(()),
         }
     }
+}
+
+fn recursive(roots: &[Cid]) -> Vec<Pin> {
+    let pins = roots.iter().map(|root| Pin::new(*root, PinKind::Recursive));
+    pins.collect()
 }

@@ -22,7 +22,7 @@ mod read;
 mod resolve;
 mod supply;
 
-pub(crate) use self::blocks::{block_get, block_put, block_remove, block_stat};
+pub(crate) use self::blocks::{block_get, block_put, block_stat};
 pub(crate) use self::car::{export_car, import_car};
 pub(crate) use self::dag::{dag_get, dag_put, dag_stat};
 pub(crate) use self::get::get;

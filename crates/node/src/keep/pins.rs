@@ -24,7 +24,8 @@ const GROUP_BYTES: usize = 4 * 1024 * 1024;
 /// Content on its way to being pinned.
 struct Gathering<'a> {
     shared: &'a Shared,
-    session: Session,
+    /// Asks peers for what is missing; without it all has to be here.
+    session: Option<Session>,
     timeout: Duration,
     group: Batch,
     fetched: u64,
@@ -38,7 +39,7 @@ pub(crate) async fn pin(shared: &Shared, pin: Pin, timeout: Duration) -> Result<
     pins::check(found.map_err(faults::store)?.as_ref(), &pin).map_err(fault)?;
     let mut gathering = Gathering {
         shared,
-        session: shared.exchange.session(),
+        session: Some(shared.exchange.session()),
         timeout,
         group: Batch::new(),
         fetched: 0,
@@ -46,12 +47,27 @@ pub(crate) async fn pin(shared: &Shared, pin: Pin, timeout: Duration) -> Result<
     gathering.gather(&pin).await?;
     gathering.write().await?;
     let fetched = gathering.fetched;
-    if fetched != 0 {
-        shared.storage.flush().await.map_err(faults::store)?;
-    }
+    // What was here already may be in memory only.
+    shared.storage.flush().await.map_err(faults::store)?;
     let pin = set(shared, vec![pin], Batch::new()).await?.remove(0);
     drop(guard);
     Ok(Pinned { pin, fetched })
+}
+
+/// Walks and touches all that recursive pins of these roots will keep, and makes it durable. A block that is not here, or
+/// whose links cannot be read, is an error. The caller holds a guard.
+pub(crate) async fn require(shared: &Shared, roots: &[Cid]) -> Result<(), Fault> {
+    for root in roots {
+        let mut gathering = Gathering {
+            shared,
+            session: None,
+            timeout: Duration::ZERO,
+            group: Batch::new(),
+            fetched: 0,
+        };
+        gathering.gather(&Pin::new(*root, PinKind::Recursive)).await?;
+    }
+    shared.storage.flush().await.map_err(faults::store)
 }
 
 /// Writes pins with the last blocks of what they keep, synced. All others are flushed before, and the caller holds a guard
@@ -111,7 +127,7 @@ pub(crate) async fn list(shared: &Shared, query: PinQuery) -> Result<PinPage, Fa
 }
 
 /// How one CID is kept: by its own pin, or by the first recursive one whose walk comes upon it.
-fn kept_by(store: &dyn Store, cid: &Cid, kind: Option<PinKind>) -> Result<Option<PinView>, Fault> {
+pub(super) fn kept_by(store: &dyn Store, cid: &Cid, kind: Option<PinKind>) -> Result<Option<PinView>, Fault> {
     let own = pins::find(store, cid).map_err(faults::store)?;
     let own = own.filter(|pin| kind.is_none_or(|kind| kind == pin.kind));
     if own.is_some() || kind.is_some() {
@@ -166,9 +182,10 @@ impl Gathering<'_> {
     /// Brings here what the pin keeps, and touches what is here already.
     async fn gather(&mut self, pin: &Pin) -> Result<(), Fault> {
         if pin.kind == PinKind::Direct {
-            if let Some(missing) = self.local(vec![pin.cid]).await?.1.pop() {
-                self.session.want(vec![missing]).await;
-                self.arrived(missing).await?;
+            let missing = self.local(vec![pin.cid]).await?.1;
+            if !missing.is_empty() {
+                self.want(pin, missing).await?;
+                self.arrived(pin.cid).await?;
             }
             return Ok(());
         }
@@ -179,7 +196,7 @@ impl Gathering<'_> {
                 walker.supply(&cid, bytes).map_err(walk)?;
             }
             if !missing.is_empty() {
-                self.session.want(missing).await;
+                self.want(pin, missing).await?;
             }
             match walker.poll().map_err(walk)? {
                 Step::Block { .. } => {}
@@ -213,9 +230,20 @@ impl Gathering<'_> {
         looked.map_err(faults::store)
     }
 
+    /// Asks peers for blocks that are missing, where they may be asked.
+    async fn want(&mut self, pin: &Pin, missing: Vec<Cid>) -> Result<(), Fault> {
+        match (&mut self.session, missing.first()) {
+            (Some(session), _) => session.want(missing).await,
+            (None, Some(block)) => return Err(incomplete(&pin.cid, block)),
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
     /// Waits for a block from peers, and keeps it. The exchange keeps what it fetches as well, but nobody is told when.
     async fn arrived(&mut self, waiting: Cid) -> Result<(Cid, Bytes), Fault> {
-        let next = tokio::time::timeout(self.timeout, self.session.next()).await;
+        let session = self.session.as_mut().ok_or_else(faults::stopping)?;
+        let next = tokio::time::timeout(self.timeout, session.next()).await;
         let next = next.map_err(|_| not_found(waiting, self.timeout))?;
         let (cid, bytes) = next.ok_or_else(faults::stopping)?;
         self.fetched += 1;
@@ -231,6 +259,13 @@ impl Gathering<'_> {
         let written = self.shared.storage.commit(group, Durability::Bulk).await;
         written.map_err(faults::store)
     }
+}
+
+fn incomplete(root: &Cid, block: &Cid) -> Fault {
+    let message = format!(
+        "block {block}, to which {root} leads, is not here, so nothing is pinned; fetch it with `rustle pin add {root}`, or keep {root} without a pin"
+    );
+    Fault::new(FaultKind::FailedPrecondition, reason::PIN_INCOMPLETE, message)
 }
 
 fn not_found(cid: Cid, timeout: Duration) -> Fault {

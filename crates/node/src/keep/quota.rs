@@ -22,6 +22,8 @@ use crate::shared::Shared;
 const LOOK_PACE: Duration = Duration::from_secs(5);
 /// Time before a collection that freed too little is tried again, unless something is unpinned.
 const FUTILE_PAUSE: Duration = Duration::from_secs(60);
+/// Age up to which a look at the disk serves further content.
+const LOOK_AGE_MAX: Duration = Duration::from_millis(200);
 /// Longest wait of new content for a collection.
 const WAIT_MAX: Duration = Duration::from_secs(600);
 
@@ -32,10 +34,20 @@ pub(crate) struct Quota {
     view: Option<QuotaView>,
     /// When a collection has ended above high water, since when nothing was unpinned.
     futile: Mutex<Option<Instant>>,
+    /// What the last look has found.
+    seen: Mutex<Option<Seen>>,
     /// Somebody is waiting for room.
     wanted: Notify,
     /// A collection has ended.
     collected: Notify,
+}
+
+/// Bytes that were taken.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    at: Instant,
+    /// With those that were admitted since.
+    used: u64,
 }
 
 // === impl Quota ===
@@ -54,6 +66,7 @@ impl Quota {
             rocks: Arc::downgrade(rocks),
             view,
             futile: Mutex::default(),
+            seen: Mutex::default(),
             wanted: Notify::new(),
             collected: Notify::new(),
         }
@@ -66,6 +79,7 @@ impl Quota {
             rocks: Weak::new(),
             view: None,
             futile: Mutex::default(),
+            seen: Mutex::default(),
             wanted: Notify::new(),
             collected: Notify::new(),
         }
@@ -81,8 +95,8 @@ impl Quota {
         self.wanted.notify_one();
     }
 
-    /// Waits until there is room for new content, or tells that there is none.
-    pub(crate) async fn admit(&self) -> Result<(), StoreError> {
+    /// Waits until there is room for so many bytes of new content, or tells that there is none.
+    pub(crate) async fn admit(&self, bytes: usize) -> Result<(), StoreError> {
         let Some(view) = self.view else {
             return Ok(());
         };
@@ -90,10 +104,16 @@ impl Quota {
         loop {
             // Before the look, so that no end of a collection is missed.
             let collected = self.collected.notified();
-            let used = self.used();
+            let mut used = self.seen(LOOK_AGE_MAX).await;
+            if view.bytes <= used {
+                used = self.seen(Duration::ZERO).await;
+            }
             if used < view.bytes {
                 if view.high <= used {
                     self.wanted.notify_one();
+                }
+                if let Some(seen) = &mut *self.seen.lock() {
+                    seen.used += bytes as u64;
                 }
                 return Ok(());
             }
@@ -111,13 +131,27 @@ impl Quota {
         }
     }
 
-    /// Bytes on disk, and those in memory that a flush is going to write there.
-    fn used(&self) -> u64 {
-        let Some(rocks) = self.rocks.upgrade() else {
-            return 0;
+    /// Bytes that are taken, as a look has found that is not older, with what was admitted since.
+    async fn seen(&self, age_max: Duration) -> u64 {
+        if let Some(seen) = self.seen.lock().filter(|seen| seen.at.elapsed() < age_max) {
+            return seen.used;
+        }
+        let used = self.used().await;
+        let at = Instant::now();
+        *self.seen.lock() = Some(Seen { at, used });
+        used
+    }
+
+    /// Bytes on disk, and those in memory that a flush is going to write there. A thread that may wait lists the folder.
+    async fn used(&self) -> u64 {
+        let rocks = self.rocks.clone();
+        let look = move || {
+            let rocks = rocks.upgrade()?;
+            // A folder that cannot be listed is told by whoever shows the figure.
+            Some(rocks.disk_bytes().unwrap_or(0) + rocks.pending_bytes())
         };
-        // A folder that cannot be listed is told by whoever shows the figure.
-        rocks.disk_bytes().unwrap_or(0) + rocks.pending_bytes()
+        let looked = tokio::task::spawn_blocking(look).await;
+        looked.ok().flatten().unwrap_or(0)
     }
 
     fn is_futile(&self) -> bool {
@@ -134,16 +168,7 @@ pub(crate) async fn watch(shared: Shared) {
     loop {
         // The end of the time is as good a reason to look as a wish.
         let _ = tokio::time::timeout(LOOK_PACE, quota.wanted.notified()).await;
-        let look = Arc::clone(&quota);
-        let used = || {
-            let look = Arc::clone(&look);
-            async move {
-                tokio::task::spawn_blocking(move || look.used())
-                    .await
-                    .unwrap_or(0)
-            }
-        };
-        if quota.is_futile() || used().await < view.high {
+        if quota.is_futile() || quota.used().await < view.high {
             quota.collected.notify_waiters();
             continue;
         }
@@ -156,7 +181,7 @@ pub(crate) async fn watch(shared: Shared) {
             Err(GarbageError::Ended) => return,
             Err(error) => tracing::error!(%error, "garbage cannot be collected"),
         }
-        if view.high <= used().await {
+        if view.high <= quota.used().await {
             *quota.futile.lock() = Some(Instant::now());
         }
         quota.collected.notify_waiters();

@@ -6,9 +6,10 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use rustle_admin::views::{StoreStat, VerifyProgress};
 use rustle_admin::{Fault, Flow};
-use rustle_store::collect::PAGE_ENTRIES;
+use rustle_store::collect::{Fault as BlockFault, PAGE_ENTRIES};
 use rustle_store::pins::{self, PinKind};
 use rustle_store::{Collect, Store, StoreError};
+use rustle_types::Cid;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -89,6 +90,23 @@ pub(crate) fn verify(shared: &Shared, repair: bool) -> Flow<VerifyProgress> {
     tokio_stream::wrappers::ReceiverStream::new(told).boxed()
 }
 
+/// Whether a repair is the right thing. A block of a chain is not dropped: the chain would end with it, while a damaged one
+/// is fetched again by whoever reads it.
+fn may_mend(store: &dyn Store, cid: &Cid, fault: BlockFault) -> bool {
+    if fault == BlockFault::NoEntry {
+        return true;
+    }
+    match rustle_chain::reader::holder(store, cid) {
+        Ok(None) => true,
+        Ok(Some(chain)) => {
+            tracing::error!(%cid, %chain, "a block of a chain is damaged; fetch it again with `rustle block get`");
+            false
+        }
+        // What cannot be told is not dropped.
+        Err(_) => false,
+    }
+}
+
 fn check_all(keep: &Keep, repair: bool, tell: &dyn Fn(VerifyProgress) -> bool) -> Result<(), StoreError> {
     let store = &*keep.rocks;
     let mut word = VerifyProgress::default();
@@ -100,7 +118,7 @@ fn check_all(keep: &Keep, repair: bool, tell: &dyn Fn(VerifyProgress) -> bool) -
         word.bytes += checked.bytes;
         for (cid, fault) in checked.faults {
             tracing::error!(%cid, ?fault, repair, "a block is damaged or not whole");
-            let repaired = repair && store.mend(&cid)?;
+            let repaired = repair && may_mend(store, &cid, fault) && store.mend(&cid)?;
             word.faults.push((cid, fault, repaired));
         }
         word.done = checked.next.is_none();
