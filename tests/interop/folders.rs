@@ -63,7 +63,6 @@ async fn run(node: &Daemon, line: &[&str]) -> String {
 }
 
 #[tokio::test]
-#[ignore = "by cargo xtask interop kubo"]
 async fn rustle_fetches_a_folder_of_10_000_entries_to_which_it_gives_the_same_cid() {
     let node = rustle("r").await;
     let maker = rustle("m").await;
@@ -103,13 +102,11 @@ async fn folder_from_rustle(profile: &str) {
 }
 
 #[tokio::test]
-#[ignore = "by cargo xtask interop kubo"]
 async fn kubo_fetches_a_folder_of_10_000_entries_by_v0() {
     folder_from_rustle("v0").await;
 }
 
 #[tokio::test]
-#[ignore = "by cargo xtask interop kubo"]
 async fn kubo_fetches_a_folder_of_10_000_entries_by_v1() {
     folder_from_rustle("v1").await;
 }

@@ -17,7 +17,6 @@ async fn heard(kubo: &mut Kubo, limit: Duration) -> Option<Value> {
 
 /// A block is announced to Kubo nodes; one of them passes it on, under its own name, to a node that has missed it.
 #[tokio::test]
-#[ignore = "by cargo xtask interop kubo"]
 async fn announcements_reach_kubo_and_come_back_from_a_peer_with_an_rsa_identity() {
     let mut rsa = Kubo::start(&["--key", "rsa"]).await.unwrap();
     let mut ed25519 = Kubo::start(&[]).await.unwrap();

@@ -20,7 +20,6 @@ fn query(cid: &str) -> CatQuery {
 }
 
 #[tokio::test]
-#[ignore = "by cargo xtask interop kubo"]
 async fn without_another_source_nothing_half_is_left_and_the_rest_comes_from_the_next() {
     let node = rustle("r").await;
     let client = node.client().await.unwrap();
@@ -53,7 +52,6 @@ async fn without_another_source_nothing_half_is_left_and_the_rest_comes_from_the
 }
 
 #[tokio::test]
-#[ignore = "by cargo xtask interop kubo"]
 async fn with_another_source_the_transfer_goes_on() {
     let node = rustle("r").await;
     let client = node.client().await.unwrap();

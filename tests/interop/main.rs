@@ -1,6 +1,6 @@
 //! Does a node work with real Kubo nodes? Processes of both on loopback.
 //!
-//! Run by `cargo xtask interop kubo`, which fetches Kubo first; without it each test is ignored.
+//! Run by `cargo xtask interop kubo`, which fetches Kubo first; a run of all tests leaves this program out.
 #![allow(
     clippy::unwrap_used,
     reason = "a failed step of a test is its failure, also in what several tests share"

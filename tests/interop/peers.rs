@@ -7,7 +7,6 @@ use rustle_tests::waiting::peers_are;
 use crate::{SOON, rustle};
 
 #[tokio::test]
-#[ignore = "by cargo xtask interop kubo"]
 async fn program_version_and_addresses_are_what_identify_told() {
     let node = rustle("r").await;
     let client = node.client().await.unwrap();

@@ -47,7 +47,6 @@ async fn exchanges(place: SocketAddr) {
 }
 
 #[tokio::test]
-#[ignore = "by cargo xtask interop kubo"]
 async fn kubo_reaches_a_service_of_a_rustle_node() {
     for quic in [false, true] {
         let node = rustle("r").await;
@@ -76,7 +75,6 @@ async fn kubo_reaches_a_service_of_a_rustle_node() {
 }
 
 #[tokio::test]
-#[ignore = "by cargo xtask interop kubo"]
 async fn a_rustle_node_reaches_a_service_of_kubo() {
     for quic in [false, true] {
         let node = rustle("r").await;

@@ -27,11 +27,9 @@ pub(crate) fn kubo(workspace: &Workspace) -> Result<()> {
     // Of fewer packages some crates would get other features, and be built a second time.
     let target = ["--workspace", "--test", "interop"];
     if has_nextest {
-        tests
-            .args(["nextest", "run", "--run-ignored", "only"])
-            .args(target);
+        tests.args(["nextest", "run"]).args(target);
     } else {
-        tests.arg("test").args(target).args(["--", "--ignored"]);
+        tests.arg("test").args(target);
     }
     tests
         .env(PYTHON_VARIABLE, python)
