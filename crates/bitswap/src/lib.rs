@@ -11,7 +11,8 @@
 //! # What a byte costs
 //!
 //! Of a large file that one node fetches from another over TCP and Noise, both on one machine with SHA extensions and AVX2,
-//! sampled with `perf`: about 8 ns of processor time for each byte, on both sides together. Two cores allow 250 MB/s by that.
+//! sampled with `perf` beside other work, so that the shares are rough: about 8 ns of processor time for each byte, on both
+//! sides together. Two cores allow 250 MB/s by that, which was not reached yet.
 //!
 //! | ns | what | where |
 //! |---|---|---|

@@ -1,10 +1,10 @@
 //! What if a peer says all that it has to say, and wants no answer, not even that we know the protocol?
 //!
-//! go-multistream before 0.6 of November 2024 proposes a protocol lazily: name and message leave together, and whoever
-//! closes the stream then is not made to wait for the answer. So does Kubo before 0.33 with each message of bitswap. Over
+//! go-multistream proposes a protocol lazily: name and message leave together, and until November 2024 (its issue 115)
+//! whoever closes the stream then was not made to wait for the answer. So does Kubo 0.22 with each message of bitswap. Over
 //! QUIC that is a STOP_SENDING behind the data, which often reaches us before our part of the negotiation is written. The
 //! negotiation would then fail with the write, and with it the block would be lost that came with it. Here the few bytes
-//! of such an answer go nowhere instead, and what the peer said is read (as go-multistream does itself since 0.4).
+//! of such an answer go nowhere instead, and what the peer said is read (as go-multistream does itself, its issue 87).
 //!
 //! Only QUIC needs it: Yamux has no word for a reader who has gone, only one for the end of both directions.
 
